@@ -1,0 +1,76 @@
+"""Statewise: sequence models trained on whole sequences and run one observation at a time.
+
+Names are handed on lazily (PEP 562): `import statewise` loads neither torch nor a frame library; the
+first use of a name imports the module that holds it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from statewise import testing as testing
+    from statewise.core import errors as errors
+    from statewise.data import datasets as datasets
+    from statewise.evaluation.backtest import backtest as backtest
+    from statewise.evaluation.leak import check_leak as check_leak
+    from statewise.evaluation.leak import check_recency as check_recency
+    from statewise.model import Model as Model
+    from statewise.model import load as load
+    from statewise.nn.backbone import BackboneConfig as BackboneConfig
+    from statewise.rows.frames import read as read
+    from statewise.tasks.forecast import Forecast as Forecast
+    from statewise.training.config import TrainConfig as TrainConfig
+    from statewise.training.fit import fit as fit
+
+__version__ = "0.1.0"
+
+# Public name -> "module:attribute", or "module" for a whole module.
+_NAMES = {
+    "BackboneConfig": "statewise.nn.backbone:BackboneConfig",
+    "Forecast": "statewise.tasks.forecast:Forecast",
+    "Model": "statewise.model:Model",
+    "TrainConfig": "statewise.training.config:TrainConfig",
+    "backtest": "statewise.evaluation.backtest:backtest",
+    "check_leak": "statewise.evaluation.leak:check_leak",
+    "check_recency": "statewise.evaluation.leak:check_recency",
+    "datasets": "statewise.data.datasets",
+    "errors": "statewise.core.errors",
+    "fit": "statewise.training.fit:fit",
+    "load": "statewise.model:load",
+    "read": "statewise.rows.frames:read",
+    "testing": "statewise.testing",
+}
+
+__all__ = [
+    "BackboneConfig",
+    "Forecast",
+    "Model",
+    "TrainConfig",
+    "__version__",
+    "backtest",
+    "check_leak",
+    "check_recency",
+    "datasets",
+    "errors",
+    "fit",
+    "load",
+    "read",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The public object `name`, imported on first use and kept."""
+    if name not in _NAMES:
+        raise AttributeError(f"module 'statewise' has no attribute '{name}'")
+    module, _, attribute = _NAMES[name].partition(":")
+    value = import_module(module)
+    found: object = getattr(value, attribute) if attribute else value
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})

@@ -1,0 +1,1 @@
+"""Cells: one recurrence, one file; `table.CELLS` names them."""

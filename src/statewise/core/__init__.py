@@ -1,0 +1,1 @@
+"""Ground floor: configuration and errors, standard library only."""

@@ -1,0 +1,1 @@
+"""Numbers to batches, and the catalogue of public data sets."""

@@ -1,0 +1,1 @@
+"""Evaluation that cannot flatter: rolling origins, baselines on the same rows, leak and recency checks."""

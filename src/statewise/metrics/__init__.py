@@ -1,0 +1,1 @@
+"""Scores as pure functions of arrays: no frames, no models, no state."""

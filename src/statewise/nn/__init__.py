@@ -1,0 +1,1 @@
+"""Around the cells: blocks, backbones and encoders."""

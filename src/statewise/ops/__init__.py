@@ -1,0 +1,1 @@
+"""Arithmetic: each operation as one plain reference and a fast form, held equal by a test."""

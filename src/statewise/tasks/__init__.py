@@ -1,0 +1,1 @@
+"""Tasks: what is learned around a backbone; one task, one file."""

@@ -1,0 +1,132 @@
+"""Sessions as bytes: exact, and any damage is refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import numpy as tensor_file
+
+from statewise.bundle import hash_arrays
+from statewise.core.errors import StreamError
+from statewise.streaming.snapshot import Session, pack, unpack
+
+LEAVES = {
+    "hidden": np.array([[1.5, np.nan, -0.0]], np.float32),
+    "keep": np.zeros((1, 0), bool),
+    "count": np.array([2**53 + 1]),
+}
+SEEN = Session(
+    "ä",
+    np.datetime64("2024-01-01T05:00:00"),
+    7,
+    2,
+    1,
+    np.array([3.0], np.float32),
+    np.ones((2, 3, 4)),
+    LEAVES,
+)
+NEW = SEEN._replace(series_id='b"\n', time=None, steps=0, missing=0, gap=0, values=None)
+DAMAGED = "snapshot: damaged, truncated or not a Statewise snapshot."
+
+
+def equal(got: Session, want: Session) -> bool:
+    plain = [name for name in Session._fields if name not in ("static", "values", "leaves")]
+    same = all(getattr(got, name) == getattr(want, name) for name in plain)
+    values = got.values is want.values is None or np.array_equal(got.values, want.values)
+    leaves = {name: (leaf.tobytes(), leaf.shape, leaf.dtype) for name, leaf in got.leaves.items()}
+    return bool(
+        same
+        and values
+        and np.array_equal(got.static, want.static)
+        and leaves == {name: (leaf.tobytes(), leaf.shape, leaf.dtype) for name, leaf in want.leaves.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    "sessions", [[], [SEEN], [NEW], [SEEN, NEW, SEEN]], ids=["none", "one", "new", "three"]
+)
+def test_round_trip(sessions: list[Session]) -> None:
+    data = pack(sessions, "abc")
+    back = unpack(data, "abc")
+    assert len(back) == len(sessions)
+    assert all(map(equal, back, sessions))
+    assert pack(back, "abc") == data
+
+
+def test_leaves_are_not_shared_with_the_bytes() -> None:
+    (back,) = unpack(pack([SEEN], "abc"), "abc")
+    back.leaves["hidden"][0, 0] = 9
+    assert SEEN.leaves["hidden"][0, 0] == 1.5
+
+
+def with_head(head: Any) -> bytes:
+    return tensor_file.save({"a": np.zeros(2)}, metadata={"statewise": json.dumps(head)})
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(StreamError) as caught:
+        unpack(data, "abc")
+    return str(caught.value)
+
+
+def test_another_model_is_refused() -> None:
+    assert refused(pack([SEEN], "fff")) == (
+        "snapshot: of model fff, this is model abc. "
+        "Restore it with the bundle that made it, or start a new session."
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x03\x04",
+        struct.pack("<Q", 2**62) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        tensor_file.save({"a": np.zeros(2)}),
+        with_head({"format": "other"}),
+        with_head({"format": "statewise-stream", "version": 1}),
+        with_head([1]),
+    ],
+    ids=["empty", "zip", "huge header", "list", "no metadata", "other format", "no model", "no object"],
+)
+def test_foreign_bytes_are_refused(data: bytes) -> None:
+    assert refused(data) == DAMAGED
+
+
+def test_a_newer_format_is_refused() -> None:
+    head = {"format": "statewise-stream", "version": 2, "model": "abc", "series": [], "sha256": ""}
+    assert (
+        refused(with_head(head))
+        == "snapshot: format 2, this Statewise reads 1. Upgrade: pip install --upgrade statewise"
+    )
+
+
+def test_every_truncation_is_refused() -> None:
+    data = pack([SEEN, NEW], "abc")
+    assert {refused(data[:end]) for end in range(len(data))} == {DAMAGED}
+
+
+@given(st.data())
+def test_a_changed_byte_is_refused_or_changes_nothing(draw: st.DataObject) -> None:
+    changed = bytearray(pack([SEEN], "abc"))
+    changed[draw.draw(st.integers(0, len(changed) - 1))] ^= draw.draw(st.integers(1, 255))
+    try:
+        (back,) = unpack(bytes(changed), "abc")
+    except StreamError:
+        return
+    assert equal(back, SEEN)
+
+
+def test_a_well_hashed_snapshot_without_its_parts_is_refused() -> None:
+    head = {"format": "statewise-stream", "version": 1, "model": "abc", "series": ["a"]}
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    hash_arrays(digest, {"a": np.zeros(2)})
+    assert refused(with_head({**head, "sha256": digest.hexdigest()})) == DAMAGED

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from statewise.core.errors import ConfigError
+from statewise.training import TrainConfig
+from statewise.training.experiment import load_experiment
+
+TEXT = """
+[data]
+path = "load.parquet"
+[task]
+name = "forecast"
+horizon = 24
+[model]
+cell = "gru"
+[train]
+steps = 500
+learning_rate = 1
+time_budget = "2 min"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "load.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_file_and_overrides_give_the_effective_settings(path: Path) -> None:
+    experiment = load_experiment(
+        path, ["train.steps=200", "model.num_layers=3", "train.checkpoint_every=5 min"]
+    )
+    assert experiment.train == TrainConfig(
+        steps=200, learning_rate=1.0, time_budget="2 min", checkpoint_every="5 min"
+    )
+    assert experiment.model == {"cell": "gru", "num_layers": 3}
+    assert experiment.data_path == path.parent / "load.parquet"
+    effective = experiment.effective
+    assert json.loads(json.dumps(effective)) == effective
+    assert effective["train"]["optimizer"] == "adamw"
+    assert effective["task"] == {"name": "forecast", "horizon": 24}
+
+
+def test_without_model_and_train_the_defaults_hold(path: Path) -> None:
+    path.write_text('[data]\ndataset = "etth1"\n[task]\n')
+    experiment = load_experiment(path)
+    assert experiment.train == TrainConfig()
+    assert experiment.model == {}
+    with pytest.raises(ConfigError, match=r"^data\.path: got None, want the path of a file\.$"):
+        _ = experiment.data_path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["tran.steps=2"], "{path}: no such section 'tran'. Did you mean 'train'?"),
+        (["train.stps=2"], "{path}: train: no such setting 'stps'. Did you mean 'steps'?"),
+        (["model=3"], "{path}: model is 3, want a section [model] of settings."),
+    ],
+)
+def test_mistakes_are_named(path: Path, overrides: list[str], text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_experiment(path, overrides)
+    assert str(error.value) == text.format(path=path)
+
+
+def test_a_missing_section_is_named(path: Path) -> None:
+    path.write_text("[data]\n")
+    with pytest.raises(ConfigError) as error:
+        load_experiment(path)
+    assert str(error.value) == f"{path}: section [task] is missing."
