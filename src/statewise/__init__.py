@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from statewise.core import errors as errors
     from statewise.data import datasets as datasets
     from statewise.evaluation.backtest import backtest as backtest
+    from statewise.evaluation.comparison import Classical as Classical
     from statewise.evaluation.leak import check_leak as check_leak
     from statewise.evaluation.leak import check_recency as check_recency
+    from statewise.evaluation.leak import fitted as fitted
+    from statewise.evaluation.leak import from_history as from_history
     from statewise.model import Model as Model
     from statewise.model import load as load
     from statewise.nn.backbone import BackboneConfig as BackboneConfig
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 # Public name -> "module:attribute", or "module" for a whole module.
 _NAMES = {
     "BackboneConfig": "statewise.nn.backbone:BackboneConfig",
+    "Classical": "statewise.evaluation.comparison:Classical",
     "Forecast": "statewise.tasks.forecast:Forecast",
     "Model": "statewise.model:Model",
     "TrainConfig": "statewise.training.config:TrainConfig",
@@ -38,6 +42,8 @@ _NAMES = {
     "datasets": "statewise.data.datasets",
     "errors": "statewise.core.errors",
     "fit": "statewise.training.fit:fit",
+    "fitted": "statewise.evaluation.leak:fitted",
+    "from_history": "statewise.evaluation.leak:from_history",
     "load": "statewise.model:load",
     "read": "statewise.rows.frames:read",
     "testing": "statewise.testing",
@@ -45,6 +51,7 @@ _NAMES = {
 
 __all__ = [
     "BackboneConfig",
+    "Classical",
     "Forecast",
     "Model",
     "TrainConfig",
@@ -55,6 +62,8 @@ __all__ = [
     "datasets",
     "errors",
     "fit",
+    "fitted",
+    "from_history",
     "load",
     "read",
     "testing",

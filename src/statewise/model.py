@@ -1,4 +1,4 @@
-"""A fitted forecaster: the values it was made with, its codec and its weights, and what a user does with it."""
+"""A fitted forecaster: what it was made with, its codec and its weights, and what a user does with it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ import torch
 
 from statewise.bundle import Bundle, TensorSpec, read_bundle, write_bundle
 from statewise.core.config import from_mapping, to_mapping
-from statewise.core.errors import BundleError, ConfigError, lookup
+from statewise.core.errors import BundleError, ConfigError, DataError, lookup
+from statewise.explain.attribution import Question, explain
+from statewise.explain.explanation import Explanation
+from statewise.explain.probe import Probe
+from statewise.explain.probing import ProbeQuestion, probe
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Series
+from statewise.rows.zones import is_fixed
 from statewise.streaming.engines import Engine
 from statewise.streaming.opening import onnx_engine, open_streams, stream_config
 from statewise.streaming.replay import record
@@ -64,12 +69,16 @@ class Model:
     def rolling(self, data: Any, cutoffs: Sequence[np.datetime64]) -> Any:
         """Forecasts from every cutoff in one pass over the data: the frame of `predict`, and `cutoff`.
 
-        `cutoffs` are grid times. A forecast reads no row after its cutoff but for known columns.
+        `cutoffs` are grid times. A forecast reads no row after its cutoff but for known columns. A series
+        answers from its first row to its last. Raises DataError when none answers.
         """
         import narwhals as nw
 
         panel = self.codec.panel(data)
         wanted = np.array(sorted(cutoffs), dtype="datetime64[s]")
+        if (off := self.codec.frequency.off_grid(wanted)).any():
+            name = self.codec.frequency.name
+            raise DataError(f"cutoffs: {wanted[int(np.argmax(off))]} is off the {name} grid.")
         ids: list[str] = []
         times, blocks = [], []
         for series in panel.series:
@@ -78,15 +87,19 @@ class Model:
                 blocks.append(self._forecasts(series, np.searchsorted(series.time, inside)))
                 times.append(inside)
                 ids += [series.id] * len(inside)
+        if not ids:
+            raise DataError("cutoffs: none lies within the rows of any series.")
         made = np.concatenate(times)
-        frame = self.codec.forecast_frame(ids, made, np.concatenate(blocks), self.task.levels, data)
-        repeat = len(frame) // len(made)
+        native = self.codec.forecast_frame(ids, made, np.concatenate(blocks), self.task.levels, data)
+        frame: nw.DataFrame[Any] = nw.from_native(native, eager_only=True)
         clock = self.codec.clock
         shown = clock.instants(made) if clock.aware else clock.wall(made)
-        column = nw.new_series(
-            "cutoff", np.repeat(shown, repeat).astype("datetime64[us]"), backend=nw.from_native(frame).implementation
-        )
-        return nw.from_native(frame, eager_only=True).with_columns(column).to_native()
+        values = np.repeat(shown, len(frame) // len(made)).astype("datetime64[us]")
+        column = nw.new_series("cutoff", values, backend=frame.implementation)
+        if clock.aware and clock.timezone is not None:
+            named = "UTC" if is_fixed(clock.timezone) else clock.timezone
+            column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(named)
+        return frame.with_columns(column).to_native()
 
     def stream(self, series_id: str = "", engine: EngineName = "auto") -> Stream:
         """A live session of one series: `update(row)` gives a forecast in constant time and memory."""
@@ -110,8 +123,54 @@ class Model:
             return onnx_engine(self._bundle_with_step)
         return TorchEngine(self.forecaster, self.bundle.model_hash)
 
-    def explain(self, data: Any, future: Any = None, series_id: str | None = None, **_: Any) -> Any:
-        raise NotImplementedError
+    def explain(
+        self,
+        data: Any,
+        future: Any = None,
+        *,
+        series_id: str | None = None,
+        target: str | None = None,
+        horizon: slice | None = None,
+        at: Any = None,
+        origins: int = 1,
+        group: Mapping[str, Sequence[str]] | None = None,
+        progress: bool = True,
+    ) -> Explanation:
+        """Exact Shapley shares of named parts of the past in the median forecast.
+
+        The parts: bands of the targets' raw past ("last 48 hours", "the week before", "older memory", which
+        is also what the state remembers of covariates from before the replayed weeks), the season (calendar
+        and seasonal profile), each covariate. `group={"weather": ["temp", "wind"]}` merges covariates; by
+        default more than 6 go by role. A hidden value is replaced by its training mean, a target's by the
+        seasonal profile while the season takes part; a flag is off, a category none.
+        `horizon` is a slice of the steps ahead, `at` the newest row read (default: the last), `origins`
+        averages over that many origins a day apart. Series and target default to the first.
+        Raises ConfigError, DataError.
+        """
+        panel = self.codec.panel(data, future)
+        question = Question(series_id, target, horizon, at, origins, group, progress)
+        lags = max(self.memory.lags, self.task.lookback or 0)
+        return explain(self.codec, self.forecaster, self.task, lags, panel, question)
+
+    def probe(
+        self,
+        data: Any,
+        covariates: Sequence[str] | None = None,
+        *,
+        max_lag: int = 48,
+        origins: int = 200,
+        series_id: str | None = None,
+        target: str | None = None,
+        progress: bool = True,
+    ) -> Probe:
+        """Which covariate's reading at which lag moves which step of the forecast, how far and from where on.
+
+        At `origins` rows drawn from the later three quarters of the data, every reading up to `max_lag` steps
+        back is set to a usual low and a usual high value (10 % and 90 % quantile) and the rows after it are
+        replayed. Series and target default to the first. Raises ConfigError, DataError.
+        """
+        question = ProbeQuestion(covariates, max_lag, origins, series_id, target, progress)
+        return probe(self.codec, self.forecaster, self.task, self.codec.panel(data), question)
 
     def save(self, path: str | os.PathLike[str], onnx: bool | None = None) -> Path:
         """Write the bundle (json, safetensors, card, sample rows). `onnx`: with the live step as a graph,
@@ -183,9 +242,7 @@ def live_recurrence(bundle: Bundle) -> Forecaster:
     return _from_bundle(bundle).forecaster
 
 
-def build(
-    task: Forecast, codec: ForecastCodec, memory: Memory, backbone: BackboneConfig
-) -> Forecaster:
+def build(task: Forecast, codec: ForecastCodec, memory: Memory, backbone: BackboneConfig) -> Forecaster:
     """An untrained forecaster; random numbers come from torch's generator."""
     network = task.network(codec, memory, backbone)
     calibrator = Calibrator(codec.layout.target, task.horizon, task.levels, task.calibration)
@@ -208,12 +265,15 @@ def _from_bundle(bundle: Bundle) -> Model:
     except (ConfigError, KeyError) as error:
         raise BundleError(f"bundle: config: {error}") from None
     codec = ForecastCodec.from_json(bundle.codec)
-    forecaster = build(task, codec, memory, backbone)
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: leave the caller's numbers
+        forecaster = build(task, codec, memory, backbone)
     weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
     try:
         forecaster.load_state_dict(weights)
     except RuntimeError as error:
-        raise BundleError(f"bundle: weights do not fit the config: {str(error).splitlines()[-1].strip()}") from None
+        raise BundleError(
+            f"bundle: weights do not fit the config: {str(error).splitlines()[-1].strip()}"
+        ) from None
     training = bundle.config.get("training", {})
     return Model(task, backbone, memory, codec, forecaster.eval(), training, bundle.samples, bundle.step_onnx)
 
@@ -227,6 +287,8 @@ def _with_levels(frame: Any, level: Sequence[int], quantiles: tuple[float, ...])
         low, high = round((1 - percent / 100) / 2, 6), round((1 + percent / 100) / 2, 6)
         for name, share in (("lo", low), ("hi", high)):
             if share not in quantiles:
-                raise ConfigError(f"level: {percent} needs the quantile {share:g}, the model has {quantiles}.")
+                raise ConfigError(
+                    f"level: {percent} needs the quantile {share:g}, the model has {quantiles}."
+                )
             columns.append(nw.col(f"q{share:g}").alias(f"mean-{name}-{percent}"))
     return nw.from_native(frame).with_columns(*columns).to_native() if columns else frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -137,3 +137,19 @@ def test_read_toml_names_the_file_it_cannot_read(tmp_path: Path) -> None:
         read_toml(path)
     with pytest.raises(ConfigError, match=r"b\.toml: no such file\.$"):
         read_toml(tmp_path / "b.toml")
+
+
+@dataclass(frozen=True)
+class Columns:
+    target: str | Sequence[str] = "y"
+    known: Sequence[str] = ()
+
+
+def test_sequences_take_lists_and_become_tuples() -> None:
+    several = from_mapping(Columns, {"target": ["a", "b"], "known": ["c"]}, "task")
+    assert several == Columns(("a", "b"), ("c",))
+    assert from_mapping(Columns, {"target": "a", "known": []}, "task") == Columns("a")
+    with pytest.raises(ConfigError, match=r"^task\.known: got 'c', want a list\.$"):
+        from_mapping(Columns, {"known": "c"}, "task")
+    with pytest.raises(ConfigError, match=r"^task\.target: got 3, want text or a list\.$"):
+        from_mapping(Columns, {"target": 3}, "task")

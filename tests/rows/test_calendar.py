@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statewise.rows.calendar import calendar_features, calendar_names
+from statewise.rows.calendar import PERIODS, calendar_features, calendar_names, calendar_periods
 from statewise.rows.frequency import parse
 
 HOUR, DAY = np.timedelta64(3600, "s"), np.timedelta64(86_400, "s")
@@ -73,6 +73,41 @@ def test_one_row_has_the_bits_of_many(step: str, start: int, length: int) -> Non
     np.testing.assert_array_equal(many, np.concatenate(one))
     assert np.isfinite(many).all()
     assert (np.abs(many) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "want"),
+    [
+        ("1h", 1.9, ()),
+        ("1h", 2, ("day",)),
+        ("10min", 13.9, ("day",)),
+        ("1h", 14, ("day", "week")),
+        ("1h", 729, ("day", "week")),
+        ("1h", 730, ("day", "week", "year")),
+        ("1d", 13, ()),
+        ("1d", 14, ("week",)),
+        ("1B", 800, ("week", "year")),
+        ("1w", 14, ()),
+        ("1mo", 730, ("year",)),
+    ],
+)
+def test_a_period_counts_once_the_rows_went_through_it_twice(
+    step: str, days: float, want: tuple[str, ...]
+) -> None:
+    assert calendar_periods(parse(step), int(days * 86_400)) == want
+
+
+@pytest.mark.parametrize("step", ["1h", "1d", "1mo"])
+@pytest.mark.parametrize("periods", [(), ("day",), ("week",), ("day", "year"), PERIODS])
+def test_fewer_periods_are_some_of_the_columns(step: str, periods: tuple[str, ...]) -> None:
+    frequency = parse(step)
+    times = frequency.time(np.arange(1000, 1050))
+    names, every = calendar_names(frequency, periods), calendar_names(frequency)
+    assert list(names) == [name for name in every if name.split()[1].split("/")[0] in periods]
+    some = calendar_features(times, frequency, periods=periods)
+    assert (some.shape, some.dtype) == ((50, len(names)), np.float32)
+    whole = calendar_features(times, frequency)
+    np.testing.assert_array_equal(some, whole[:, [every.index(name) for name in names]])
 
 
 def test_no_times() -> None:

@@ -130,11 +130,42 @@ def test_channels_are_named_and_sliced() -> None:
         *("y", "z", "hum", "price", "day=feast", "day=free", "day=work"),
     )
     assert fitted.channels[layout.now("static")] == ("size", "kind=big", "kind=small")
-    assert (layout.target, layout.observed, layout.known, layout.calendar, layout.static) == (2, 1, 4, 14, 3)
-    assert (layout.now_size, layout.future_size) == (len(fitted.channels), 18)
-    assert (layout.future("known"), layout.future("calendar")) == (slice(0, 4), slice(4, 18))
+    assert (layout.target, layout.observed, layout.known, layout.calendar, layout.static) == (2, 1, 4, 12, 3)
+    assert (layout.now_size, layout.future_size) == (len(fitted.channels), 16)
+    assert (layout.future("known"), layout.future("calendar")) == (slice(0, 4), slice(4, 16))
     with pytest.raises(ConfigError, match=r"^layout: no such part 'y', want one of known, calendar\.$"):
         layout.future("y")
+
+
+@pytest.mark.parametrize(
+    ("length", "want"),
+    [(47, ()), (48, ("day",)), (335, ("day",)), (336, ("day", "week")), (730 * 24, ("day", "week", "year"))],
+)
+def test_the_calendar_holds_what_the_rows_went_through_twice(length: int, want: tuple[str, ...]) -> None:
+    ds = pl.datetime_range(START, START + timedelta(hours=length - 1), "1h", eager=True)
+    table = pl.DataFrame({"ds": ds, "y": np.arange(length) % 24 * 1.0})
+    fitted = ForecastCodec.fit(panel(table, ForecastSchema()), 2)
+    assert fitted.periods == want
+    assert ForecastCodec.from_json(json.dumps(fitted.to_json())).periods == want
+    series = fitted.panel(table.head(40)).series[0]
+    now, future = fitted.encode(series)
+    sizes = {"day": 6, "week": 6, "year": 2}
+    assert future.shape == (42, sum(sizes[period] for period in want))
+    gap, now_t, future_t = fitted.encode_row(table.row(39, named=True), None)
+    assert gap == 0
+    np.testing.assert_array_equal(now_t, now[39])
+    np.testing.assert_array_equal(future_t, future[40:])
+
+
+def test_the_longest_series_decides_on_the_calendar() -> None:
+    frames = [
+        pl.DataFrame({"unique_id": name, "ds": START, "y": 1.0}).select(
+            "unique_id", pl.datetime_ranges("ds", START + timedelta(days=days - 1), "1d").alias("ds"), "y"
+        )
+        for name, days in (("short", 5), ("long", 20))
+    ]
+    table = pl.concat(frames).explode("ds").with_columns(y=pl.int_range(pl.len()).cast(pl.Float64))
+    assert ForecastCodec.fit(panel(table, ForecastSchema()), 2).periods == ("week",)
 
 
 def test_what_is_not_known_of_the_future_is_missing() -> None:

@@ -7,13 +7,14 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from statewise.core.errors import ConfigError, suggestion
 
 Config = TypeVar("Config")
+_LISTS = (tuple, list, Sequence)
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -107,8 +108,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(typing.get_args(hint), value, where)
     if origin is typing.Literal:
         return _convert_literal(typing.get_args(hint), value, where)
-    if origin in (tuple, list) or hint in (tuple, list):
-        return _convert_sequence(origin or hint, typing.get_args(hint), value, where)
+    if origin in _LISTS or hint in _LISTS:
+        kind = list if (origin or hint) is list else tuple
+        return _convert_sequence(kind, typing.get_args(hint), value, where, fixed=origin is tuple)
     if isinstance(origin or hint, type) and issubclass(origin or hint, Mapping):
         return _convert_table(typing.get_args(hint), value, where)
     if dataclasses.is_dataclass(hint):
@@ -151,10 +153,10 @@ def _convert_literal(options: tuple[Any, ...], value: Any, where: str) -> Any:
     raise ConfigError(f"{where}: got {_show(value)}, want one of {', '.join(map(_show, options))}.")
 
 
-def _convert_sequence(kind: Any, items: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_sequence(kind: Any, items: tuple[Any, ...], value: Any, where: str, *, fixed: bool) -> Any:
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"{where}: got {_show(value)}, want a list.")
-    fixed = kind is tuple and items and items[-1] is not Ellipsis
+    fixed = fixed and bool(items) and items[-1] is not Ellipsis
     if fixed and len(items) != len(value):
         raise ConfigError(f"{where}: got {len(value)} values, want {len(items)}.")
     hints = list(items) if fixed else [items[0] if items else Any] * len(value)
@@ -173,7 +175,7 @@ def _convert_table(items: tuple[Any, ...], value: Any, where: str) -> dict[str, 
 def _describe(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(map(_show, typing.get_args(hint)))
-    if typing.get_origin(hint) in (tuple, list) or hint in (tuple, list):
+    if typing.get_origin(hint) in _LISTS or hint in _LISTS:
         return "a list"
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 

@@ -22,7 +22,7 @@ def poisoned(rows: Timeline, cutoff: np.datetime64, poison: str) -> Frame:
     after = rows.seconds > cutoff.astype("datetime64[s]").astype(np.int64)
     sign = -1.0 if poison == POISONS[1] else 1.0
     if poison == POISONS[2]:
-        frame = pl.concat([frame, _appended(rows, frame)], how="diagonal_relaxed")
+        frame = pl.concat([frame, _appended(rows, frame, cutoff)], how="diagonal_relaxed")
         after = np.concatenate([after, np.ones(len(frame) - len(after), dtype=bool)])
         # Only what was appended turns wild: the other rows after the cutoff stay as they were.
         after[: len(rows.seconds)] = False
@@ -67,11 +67,16 @@ def _wild(column: pl.Series, after: NDArray[np.bool_], sign: float) -> pl.Series
     return pl.Series(column.name, np.where(after, values + shift, values)).fill_nan(None)
 
 
-def _appended(rows: Timeline, frame: pl.DataFrame) -> pl.DataFrame:
-    """Up to 48 more rows per series after its last, each a copy of that last row."""
+def _appended(rows: Timeline, frame: pl.DataFrame, cutoff: np.datetime64) -> pl.DataFrame:
+    """Up to 48 more rows per series after its last, each a copy of that last row.
+
+    A series that ended before the cutoff gets none: they would lie before it, and be no future.
+    """
     frequency = rows.panel.frequency
     parts = []
     for number, series in enumerate(rows.panel.series):
+        if series.time[-1] < cutoff:
+            continue
         last = frequency.index(series.time[-1:])[0]
         times = frequency.time(last + np.arange(1, min(len(series), 48) + 1))
         place = int(np.flatnonzero(rows.series_of_row == number)[-1])

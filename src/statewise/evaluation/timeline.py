@@ -65,7 +65,7 @@ class Timeline:
             return past.to_native()
         ahead = self._after(cutoff, horizon)
         kept = [*self._names(ahead), *self.panel.schema.known, *self.panel.schema.static]
-        return nw.concat([past, ahead.select(kept)], how="diagonal").to_native()
+        return nw.concat([past, ahead.select(_once(kept))], how="diagonal").to_native()
 
     def written(self, cutoff: np.datetime64) -> datetime:
         """A cutoff as the rows write it: a datetime, with its offset where the rows carry a time zone."""
@@ -125,7 +125,7 @@ class Timeline:
             return past
         template = past[[int(np.argmax(number == place)) for place in absent]]
         kept = [name for name in self._names(past) if name != self.panel.schema.time]
-        extra = template.select([*kept, *self.panel.schema.static, self.panel.schema.time])
+        extra = template.select(_once([*kept, *self.panel.schema.static, self.panel.schema.time]))
         return nw.concat([past, extra.with_columns(self._stamp(cutoff))], how="diagonal")
 
     def _stamp(self, cutoff: np.datetime64) -> nw.Expr:
@@ -147,6 +147,11 @@ def timeline(data: Any, schema: ForecastSchema) -> Timeline:
     seconds = inside_seconds(frame, schema.time, series_numbers(frame, schema.id, ids), checked.clock)
     order = np.argsort(seconds, kind="stable")
     return Timeline(frame[order.tolist()] if (np.diff(seconds) < 0).any() else frame, seconds[order], checked)
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    """Every name once: the id may be a static column too."""
+    return list(dict.fromkeys(names))
 
 
 def series_numbers(frame: nw.DataFrame[Any], name: str | None, ids: Sequence[str]) -> NDArray[np.int64]:

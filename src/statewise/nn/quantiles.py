@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,8 @@ class Head(nn.Module, ABC):
 class QuantileHead(Head):
     """Quantiles by pinball loss, and a mean by squared error."""
 
+    levels: Tensor
+
     def __init__(self, levels: tuple[float, ...]) -> None:
         super().__init__()
         check_levels(levels)
@@ -52,7 +55,8 @@ class QuantileHead(Head):
         self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32), persistent=False)
 
     def forward(self, raw: Tensor, location: Tensor) -> Tensor:
-        mean, low, median, high = raw.split([1, self.middle, 1, self.size - 2 - self.middle], dim=-1)
+        sizes = [1, self.middle, 1, self.size - 2 - self.middle]
+        mean, low, median, high = torch.split(raw, sizes, dim=-1)
         location = location.unsqueeze(-1)
         median = median + location
         steps_up = functional.softplus(high + _FIRST_STEP)
@@ -66,31 +70,35 @@ class QuantileHead(Head):
         error = target.unsqueeze(-1) - out[..., 1:]
         levels = self.levels.to(error.dtype)
         pinball = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-        return 2 * pinball + MEAN_WEIGHT * (target - out[..., 0]).square()
+        loss: Tensor = 2 * pinball + MEAN_WEIGHT * (target - out[..., 0]).square()
+        return loss
 
 
 class DistributionHead(Head):
     """A location-scale distribution by its likelihood; quantiles in closed form."""
 
     size = 2
+    points: Tensor
 
     def __init__(self, name: str, levels: tuple[float, ...]) -> None:
         super().__init__()
         check_levels(levels)
         self.name = name
-        self.register_buffer("points", _POINTS[name](torch.tensor(levels, dtype=torch.float64)).float(), False)
+        points = _POINTS[name](torch.tensor(levels, dtype=torch.float64))
+        self.register_buffer("points", points.float(), persistent=False)
 
-    def _parameters(self, raw: Tensor, location: Tensor) -> tuple[Tensor, Tensor]:
+    def _mean_and_scale(self, raw: Tensor, location: Tensor) -> tuple[Tensor, Tensor]:
         return raw[..., 0] + location, functional.softplus(raw[..., 1]) + 1e-3
 
     def forward(self, raw: Tensor, location: Tensor) -> Tensor:
-        mean, scale = self._parameters(raw, location)
+        mean, scale = self._mean_and_scale(raw, location)
         points = self.points.to(raw.dtype)
         return torch.cat((mean.unsqueeze(-1), mean.unsqueeze(-1) + scale.unsqueeze(-1) * points), dim=-1)
 
     def loss(self, raw: Tensor, location: Tensor, target: Tensor) -> Tensor:
-        mean, scale = self._parameters(raw, location)
-        return scale.log() + _ENERGIES[self.name]((target - mean) / scale)
+        mean, scale = self._mean_and_scale(raw, location)
+        loss: Tensor = scale.log() + _ENERGIES[self.name]((target - mean) / scale)
+        return loss
 
 
 def _laplace_points(levels: Tensor) -> Tensor:
@@ -98,12 +106,12 @@ def _laplace_points(levels: Tensor) -> Tensor:
 
 
 # Quantile functions and negative log densities (up to the log scale) of the standard forms.
-_POINTS = {
+_POINTS: dict[str, Callable[[Tensor], Tensor]] = {
     "normal": lambda levels: math.sqrt(2) * torch.erfinv(2 * levels - 1),
     "laplace": _laplace_points,
     "logistic": torch.logit,
 }
-_ENERGIES = {
+_ENERGIES: dict[str, Callable[[Tensor], Tensor]] = {
     "normal": lambda z: 0.5 * z.square() + 0.5 * math.log(2 * math.pi),
     "laplace": lambda z: z.abs() + math.log(2),
     "logistic": lambda z: z + 2 * functional.softplus(-z),

@@ -42,7 +42,7 @@ def seen_step(x: Tensor, state: Seen) -> Seen:
 
 def seen_forward(x: Tensor, state: Seen) -> Seen:
     """`x` [B, T, V] to what is last seen at every step, [B, T, V] each."""
-    batch, time, channels = x.shape
+    time = x.shape[1]
     clock = torch.arange(1, time + 1, device=x.device).view(1, time, 1)
     latest = torch.where(x.isnan(), torch.zeros_like(clock), clock).cummax(dim=1).values
     values = torch.cat((state.value.unsqueeze(1), x), dim=1).gather(1, latest)
@@ -51,11 +51,15 @@ def seen_forward(x: Tensor, state: Seen) -> Seen:
 
 
 class Running(NamedTuple):
-    """Exponentially weighted sums of the observations so far."""
+    """Exponentially weighted sums of the observations so far.
+
+    Squares are summed around the running mean (Welford 1962): the difference of two large sums would leave
+    nothing but rounding of a quiet series at a high level.
+    """
 
     weight: Tensor  # [B, V]
     total: Tensor  # [B, V]
-    square: Tensor  # [B, V]
+    deviation: Tensor  # [B, V]
 
 
 def running_start(batch: int, channels: int, like: Tensor) -> Running:
@@ -66,38 +70,42 @@ def running_start(batch: int, channels: int, like: Tensor) -> Running:
 
 def running_step(x: Tensor, state: Running, decay: float) -> Running:
     """One observation [B, V]; a missing one leaves the sums as they are."""
-    missing = x.isnan()
-    value = torch.where(missing, torch.zeros_like(x), x)
-    keep = torch.where(missing, torch.ones_like(x), torch.full_like(x, decay))
-    return Running(
-        keep * state.weight + (~missing).to(x.dtype),
-        keep * state.total + value,
-        keep * state.square + value * value,
-    )
+    there, value, keep = _parts(x, decay)
+    weight, total = keep * state.weight + there, keep * state.total + value
+    added = there * (value - state.total / state.weight) * (value - total / weight)
+    return Running(weight, total, keep * state.deviation + added)
 
 
 def running_forward(x: Tensor, state: Running, decay: float) -> Running:
     """The sums after every step of `x` [B, T, V], in about log2(T) passes."""
+    there, value, keep = _parts(x, decay)
+    added, initial = torch.cat((there, value), dim=-1), torch.cat((state.weight, state.total), dim=-1)
+    weight, total = linear_scan(keep.repeat(1, 1, 2), added, initial).chunk(2, dim=-1)
+    mean = total / weight
+    before = torch.cat(((state.total / state.weight).unsqueeze(1), mean[:, :-1]), dim=1)
+    added = there * (value - before) * (value - mean)
+    return Running(weight, total, linear_scan(keep, added, state.deviation))
+
+
+def _parts(x: Tensor, decay: float) -> tuple[Tensor, Tensor, Tensor]:
+    """1 where a value is there, else 0; the value, else 0; what the sums are multiplied by."""
     missing = x.isnan()
     value = torch.where(missing, torch.zeros_like(x), x)
     keep = torch.where(missing, torch.ones_like(x), torch.full_like(x, decay))
-    added = torch.cat(((~missing).to(x.dtype), value, value * value), dim=-1)
-    sums = linear_scan(keep.repeat(1, 1, 3), added, torch.cat(state, dim=-1))
-    return Running(*sums.chunk(3, dim=-1))
+    return (~missing).to(x.dtype), value, keep
 
 
 def level_and_spread(state: Running) -> tuple[Tensor, Tensor]:
     """Running mean and standard deviation; the latter never under MIN_SPREAD."""
-    mean = state.total / state.weight
-    variance = state.square / state.weight - mean * mean
-    return mean, variance.clamp(min=MIN_SPREAD**2).sqrt()
+    variance = state.deviation / state.weight
+    return state.total / state.weight, variance.clamp(min=MIN_SPREAD**2).sqrt()
 
 
 class Lags(NamedTuple):
     """The last L values of each target, oldest first, and how many steps there were (at most L)."""
 
     values: Tensor  # [B, D, L]
-    count: Tensor  # [B, 1]
+    count: Tensor  # type: ignore[assignment]  # [B, 1]; no one counts values in a state
 
 
 def lags_start(batch: int, channels: int, length: int, like: Tensor) -> Lags:
@@ -116,9 +124,9 @@ def lags_step(x: Tensor, last: Tensor, state: Lags, season: int) -> Lags:
 
 def lags_forward(x: Tensor, last: Tensor, state: Lags, season: int) -> tuple[Tensor, Tensor]:
     """Rings and counts after every step: views [B, T, D, L] of one line, and [B, T, 1]."""
-    batch, time, channels = x.shape
     length = state.values.shape[-1]
-    count = state.count.unsqueeze(1) + torch.arange(1, time + 1, device=x.device, dtype=x.dtype).view(1, -1, 1)
+    clock = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
+    count = state.count.unsqueeze(1) + clock.view(1, -1, 1)
     filled = torch.where(x.isnan(), last, x).transpose(1, 2)
     line = torch.cat((state.values, filled), dim=-1)
     valid = torch.cat(

@@ -49,8 +49,7 @@ class ForecastCodec:
             raise ConfigError(f"horizon: got {horizon}, want at least 1.")
         columns = tuple(fit_columns(panel))
         profile = seasonal_profile(panel, columns[: len(panel.schema.target)])
-        span = max(int((s.time[-1] - s.time[0]).astype(np.int64)) if len(s) else 0 for s in panel.series)
-        periods = calendar_periods(panel.frequency, span)
+        periods = calendar_periods(panel.frequency, max(_span(s, panel.frequency) for s in panel.series))
         return ForecastCodec(
             panel.schema, panel.frequency, panel.clock, horizon, columns, profile, panel.id_kind, periods
         )
@@ -235,6 +234,14 @@ class ForecastCodec:
     def calendar(self, times: Times) -> Array:
         """The calendar channels [T, C] of inside times."""
         return calendar_features(times, self.frequency, self.clock.timezone, self.periods)
+
+
+def _span(series: Series, frequency: Frequency) -> int:
+    """Seconds from the first row to the end of the last one's step: 48 hours' rows last two days."""
+    if not len(series):
+        return 0
+    end = frequency.time(frequency.index(series.time[-1:]) + 1)[0]
+    return int((end - series.time[0]).astype(np.int64))
 
 
 @dataclass(frozen=True)

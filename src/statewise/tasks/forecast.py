@@ -12,7 +12,8 @@ from statewise.core.errors import ConfigError, lookup
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.quantiles import HEADS, check_levels
 from statewise.rows.forecast import ForecastCodec
-from statewise.rows.panel import Panel
+from statewise.rows.layout import ForecastArrays
+from statewise.rows.panel import Panel, Series
 from statewise.rows.schema import ForecastSchema
 from statewise.tasks.forecast_network import ForecastNetwork, Memory
 from statewise.tasks.linear_start import fit_bins, solve_linear
@@ -92,6 +93,8 @@ class Forecast:
 
     def memory(self, codec: ForecastCodec, longest: int) -> Memory:
         """The lags and seasons to remember, for training series of at most `longest` steps."""
+        if self.lookback is not None:
+            return Memory(self.lookback, (1,), 1, float(self.lookback))
         usable = [m for m in codec.season_lengths if 2 * m <= longest and m <= _MAX_LAGS]
         lags = self.lags or max([*usable, 2 * self.difference, min(24, max(1, longest // 4))])
         seasons = tuple(m for m in usable if m <= lags) or (1,)
@@ -107,6 +110,11 @@ class Forecast:
         return ForecastNetwork(
             codec.layout, self.horizon, memory, self.levels, backbone, head=self.head, bins=self.bins
         )
+
+    def arrays(self, codec: ForecastCodec, series: Series) -> ForecastArrays:
+        """What the network trains on: a window of segments does not read what is known ahead."""
+        arrays = codec.encode(series)
+        return arrays if self.lookback is None else arrays._replace(future=arrays.future[:, :0])
 
     def start(
         self, network: ForecastNetwork | SegmentNetwork, batches: Iterable[tuple[Tensor, Tensor, Tensor]]

@@ -67,12 +67,12 @@ class Signals(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """Before the head: raw numbers [..., D, H, size], locations [..., D, H] in spreads around the anchor."""
+    """Before the head: raw numbers [..., D, H, size], locations [..., D, H] in `spread` around `anchor`."""
 
     numbers: Tensor
     location: Tensor
-    anchor: Tensor
-    spread: Tensor
+    anchor: Tensor  # [..., D, H]
+    spread: Tensor  # [..., D, H]
 
 
 class ForecastNetwork(Recurrence):
@@ -97,6 +97,7 @@ class ForecastNetwork(Recurrence):
         self.decay = 0.5 ** (1 / memory.halflife)
         rest = layout.calendar + layout.static
         binned = self.values - self.targets
+        self.edges: Tensor | None
         self.register_buffer("edges", torch.linspace(-2, 2, bins + 1).repeat(binned, 1) if bins else None)
         inputs = 2 * self.numbers + self.targets * (1 + len(memory.seasons)) + 3 * self.values
         inputs += binned * bins + rest
@@ -107,14 +108,19 @@ class ForecastNetwork(Recurrence):
         self.dropout = nn.Dropout(backbone.dropout)
         self.head = make_head(head, levels)
         self.readout = nn.Linear(hidden, self.targets * horizon * self.head.size)
-        future = layout.future_size + layout.known
-        self.ahead = nn.Sequential(nn.Linear(future, 2 * _RANK), nn.GELU(), nn.Linear(2 * _RANK, _RANK))
-        self.ahead_weight = nn.Linear(hidden, self.targets * _RANK)
+        self.ahead: nn.Module | None = None
+        self.ahead_weight: nn.Linear | None = None
+        if layout.future_size:  # else nothing is known ahead, not even the calendar
+            width = layout.future_size + layout.known
+            self.ahead = nn.Sequential(nn.Linear(width, 2 * _RANK), nn.ReLU(), nn.Linear(2 * _RANK, _RANK))
+            self.ahead_weight = nn.Linear(hidden, self.targets * _RANK)
         extras = binned + rest + 1
-        # Solved in closed form (`linear_start`) and then left alone: by gradient its many weights only gather noise.
+        # Solved in closed form (`linear_start`), then left alone: by gradient, so many weights gather noise.
         self.linear: Tensor
         self.register_buffer("linear", torch.zeros(self.targets, memory.lags + extras, horizon))
-        for layer in (self.readout, self.ahead_weight):  # start from the linear readout alone
+        self.left_over: Tensor  # σ [D, H]
+        self.register_buffer("left_over", torch.ones(self.targets, horizon))
+        for layer in filter(None, (self.readout, self.ahead_weight)):  # start from the linear readout alone
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -162,7 +168,7 @@ class ForecastNetwork(Recurrence):
     def signals(
         self, now: Tensor, state: ForecastState, lengths: Tensor | None = None
     ) -> tuple[Signals, ForecastState]:
-        """Everything before the first learned weight, for a sequence [B, T, F]; the backbone's state is kept."""
+        """Everything before the first learned weight, of a sequence [B, T, F]; keeps the backbone's state."""
         values = now[..., : self.values]
         seen = running.seen_forward(values, state.seen)
         sums = running.running_forward(values[..., : self.numbers], state.running, self.decay)
@@ -202,12 +208,13 @@ class ForecastNetwork(Recurrence):
         covariates = seen.value[..., targets:]
         if self.edges is not None and covariates.shape[-1]:
             parts.append(self._binned(covariates))
-        extras = torch.cat((covariates, rest, torch.ones_like(rest[..., :1])), dim=-1)
+        extras = torch.cat((covariates, rest, torch.ones_like(mean[..., :1])), dim=-1)
         anchor = self._anchor(past, mean[..., :targets])
         return Signals(torch.cat(parts, dim=-1), lags, extras, anchor, spread[..., :targets])
 
     def _binned(self, values: Tensor) -> Tensor:
-        """Piecewise-linear encoding of absolute levels (Gorishniy et al. 2022, eq. 1): thresholds are easy."""
+        """Piecewise-linear encoding of absolute levels (Gorishniy et al. 2022, eq. 1), for thresholds."""
+        assert self.edges is not None
         low, high = self.edges[:, :-1], self.edges[:, 1:]
         return ((values.unsqueeze(-1) - low) / (high - low)).clamp(0, 1).flatten(-2)
 
@@ -233,23 +240,26 @@ class ForecastNetwork(Recurrence):
     def _raw(self, signals: Signals, context: Tensor, future: Tensor) -> Raw:
         context = self.dropout(self.norm(context))
         shape = context.shape[:-1]
-        known = future[..., : self.layout.known]
-        ahead = self.ahead(torch.cat((future.nan_to_num(), known.isnan().to(future.dtype)), dim=-1))
-        weight = self.ahead_weight(context).view(*shape, self.targets, _RANK)
-        location = self.linear_location(signals) + torch.matmul(weight, ahead.transpose(-1, -2))
+        location = self.linear_location(signals) / self.left_over
+        if self.ahead is not None and self.ahead_weight is not None:
+            known = future[..., : self.layout.known]
+            ahead = self.ahead(torch.cat((future.nan_to_num(), known.isnan().to(future.dtype)), dim=-1))
+            weight = self.ahead_weight(context).view(*shape, self.targets, _RANK)
+            location = location + torch.matmul(weight, ahead.transpose(-1, -2))
         numbers = self.readout(context).view(*shape, self.targets, self.horizon, self.head.size)
-        return Raw(numbers, location, signals.anchor, signals.spread)
+        return Raw(numbers, location, signals.anchor, signals.spread.unsqueeze(-1) * self.left_over)
 
     def _forecasts(self, raw: Raw) -> Tensor:
-        standard = self.head(raw.numbers, raw.location)
-        return standard * raw.spread[..., None, None] + raw.anchor.unsqueeze(-1)
+        standard: Tensor = self.head(raw.numbers, raw.location)
+        return standard * raw.spread.unsqueeze(-1) + raw.anchor.unsqueeze(-1)
 
     def losses(self, x: Input, target: Tensor, state: ForecastState) -> tuple[Tensor, ForecastState]:
-        """Loss of each forecast [B, T, D, H] in units of the running spread, 0 where `target` is NaN."""
+        """Loss of each forecast [B, T, D, H] in units of what the lags leave over, NaN where
+        `target` is."""
         raw, after = self.raw(x, state)
-        scaled = (target.nan_to_num() - raw.anchor) / raw.spread.unsqueeze(-1)
+        scaled = (target.nan_to_num() - raw.anchor) / raw.spread
         loss = self.head.loss(raw.numbers, raw.location, scaled)
-        return torch.where(target.isnan(), torch.zeros_like(loss), loss), after
+        return torch.where(target.isnan(), target, loss), after
 
     def _started(self, now: Tensor, state: ForecastState | None) -> ForecastState:
         return self.initial_state(now.shape[0]) if state is None else state

@@ -6,6 +6,7 @@ the state (not at the true start of a series, which is trained as the cold start
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -29,7 +30,7 @@ class Trainable(Protocol):
         """The state before the first observation."""
 
     def losses(self, x: Input, target: Tensor, state: State) -> tuple[Tensor, State]:
-        """Loss of each forecast [B, T, D, H], 0 where `target` is NaN, and the state after."""
+        """Loss of each forecast [B, T, D, H], NaN where there is none, and the state after."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Lanes:
 
 
 class SeriesTensors:
-    """One series: now [T, F], future line [T + H, G], targets ahead [T, D, H] (a view), first held-out step."""
+    """One series: now [T, F], future line [T + H, G], targets ahead [T, D, H], first held-out step."""
 
     def __init__(self, arrays: ForecastArrays, targets: int, validation: float) -> None:
         self.now = torch.from_numpy(arrays.now)
@@ -53,9 +54,18 @@ class SeriesTensors:
         line = torch.cat((self.now[:, :targets], torch.full((self.horizon, targets), torch.nan)))
         self.ahead = line.unfold(0, self.horizon, 1)[1:]
         held_out = max(2 * self.horizon, round(self.time * validation)) if validation else 0
-        self.train_end = self.time - held_out if self.time - held_out >= 4 else self.time
+        end = self.time - held_out
+        # Only where rows enough to train on are left, and both parts have something to forecast.
+        parts = self.ahead[: max(end - self.horizon, 0)], self.ahead[max(end - 1, 0) :]
+        whole = end - self.horizon < 4 or any(bool(part.isnan().all()) for part in parts)
+        self.train_end = self.time if whole else end
         position = torch.arange(self.time)
         self.trained = (position + self.horizon < self.train_end + self._reach()).float()
+
+    @property
+    def examples(self) -> int:
+        """Trained positions with something to forecast."""
+        return int((self.trained.bool() & ~self.ahead.isnan().flatten(1).all(dim=1)).sum())
 
     def _reach(self) -> int:
         """Without a tail, positions near the end train on the horizons that are there."""
@@ -84,19 +94,19 @@ class ForecastProblem(Generic[Network]):
         self.network = network
         self.lanes = lanes
         self.series = [SeriesTensors(part, targets, validation) for part in arrays]
-        self.examples = int(sum(part.trained.sum() for part in self.series))
+        self.examples = sum(part.examples for part in self.series)
         if not self.examples:
             longest = max(part.time for part in self.series)
             raise DataError(
-                f"data: the longest series has {longest} rows, too few to train and hold out a tail: give "
-                "more rows, a shorter horizon, or validation=0."
+                f"data: no row has a value after it to learn from (the longest series has {longest}): "
+                "give more rows."
             )
         self.held_out = [part for part in self.series if part.train_end < part.time]
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Chunk]:
         """All lanes once, in random groups, at offsets drawn anew."""
         places = [
-            (index, start) for index, part in enumerate(self.series) for start in self._starts(part, rng)
+            (index, *span) for index, part in enumerate(self.series) for span in self._spans(part, rng)
         ]
         order = rng.permutation(len(places))
         for first in range(0, len(places), self.lanes.batch_size):
@@ -113,8 +123,9 @@ class ForecastProblem(Generic[Network]):
     def loss(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Mean loss over the trained forecasts of a chunk."""
         losses, after = network.losses(chunk.inputs, chunk.target, state)
-        weight = chunk.weight[..., None, None] * (~chunk.target.isnan()).to(losses.dtype)
-        return (losses * weight).sum() / weight.sum().clamp(min=1), after
+        counts = ~losses.isnan()
+        weight = chunk.weight[..., None, None] * counts.to(losses.dtype)
+        return (torch.where(counts, losses, 0.0) * weight).sum() / weight.sum().clamp(min=1), after
 
     def validate(self, network: Network) -> float:
         """Mean loss over the held-out tails; their state is warmed by the rows before."""
@@ -126,26 +137,23 @@ class ForecastProblem(Generic[Network]):
                 (now.unsqueeze(0), future.unsqueeze(0)), target.unsqueeze(0), network.initial_state(1)
             )
             tail = part.train_end - 1 - start
-            total += float(losses[:, tail:].sum())
-            count += float((~target[tail:].isnan()).sum())
+            total += float(losses[:, tail:].nansum())
+            count += float((~losses[:, tail:].isnan()).sum())
         return total / max(count, 1.0)
 
-    def _starts(self, part: SeriesTensors, rng: np.random.Generator) -> list[int]:
-        """First trained step of each lane of a series; 0 stands for its true start."""
+    def _spans(self, part: SeriesTensors, rng: np.random.Generator) -> list[tuple[int, int]]:
+        """The trained steps of each lane of a series, together every one once; 0 is its true start."""
         span, end = self.lanes.span, int(part.trained.sum())
-        if end <= 0:
-            return []
         offset = int(rng.integers(span)) if end > span else 0
-        starts = list(range(offset, end, span))
-        return starts if starts[0] == 0 else [0, *starts]
+        edges = [0, *range(offset, end, span), end]
+        return [(start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
 
-    def _batch(self, group: list[tuple[int, int]]) -> tuple[Input, Tensor, Tensor]:
+    def _batch(self, group: list[tuple[int, int, int]]) -> tuple[Input, Tensor, Tensor]:
         """Lanes padded to one length: inputs, targets and weights."""
         parts = []
-        for index, start in group:
+        for index, start, stop in group:
             series = self.series[index]
             begin = max(0, start - self.lanes.warm)
-            stop = min(start + self.lanes.span, int(series.trained.sum()))
             weight = series.trained[begin:stop].clone()
             weight[: start - begin] = 0
             parts.append((*series.lane(begin, stop), weight))

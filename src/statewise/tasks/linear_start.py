@@ -13,6 +13,7 @@ from torch import Tensor
 
 from statewise.tasks.forecast_network import ForecastNetwork
 
+_LEAST = 1e-3  # of the spread: a series without noise leaves nothing over
 _POSITIONS = 60_000  # more add nothing but time
 
 
@@ -31,7 +32,10 @@ def solve_linear(
         aim = wanted[::every, d].double()
         keep = ~missing[::every, d]
         if keep.sum() > 2 * network.horizon:
-            network.linear[d] = _ridge(features[keep], aim[keep], penalty).to(network.linear.dtype)
+            weights = _ridge(features[keep], aim[keep], penalty)
+            left_over = (aim[keep] - features[keep] @ weights).square().mean(dim=0).sqrt()
+            network.linear[d] = weights.to(network.linear.dtype)
+            network.left_over[d] = left_over.clamp(min=_LEAST).to(network.linear.dtype)
 
 
 def _collect(
@@ -55,7 +59,8 @@ def _ridge(features: Tensor, aim: Tensor, penalty: float) -> Tensor:
     standard = features / scale
     gram = standard.T @ standard
     gram.diagonal().add_(penalty)
-    return torch.linalg.solve(gram, standard.T @ aim) / scale.unsqueeze(1)
+    weights: Tensor = torch.linalg.solve(gram, standard.T @ aim)
+    return weights / scale.unsqueeze(1)
 
 
 @torch.no_grad()

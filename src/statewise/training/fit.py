@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from statewise.core.config import to_mapping
 from statewise.core.errors import ConfigError
 from statewise.model import Model, build, with_samples
 from statewise.nn.backbone import BackboneConfig
-from statewise.rows.panel import Panel, Series, panel
+from statewise.rows.panel import Panel, panel
+from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
-from statewise.tasks.linear_start import solve_linear
 from statewise.training.config import TrainConfig
-from statewise.training.loop import Progress, train as train_steps
+from statewise.training.loop import Progress
+from statewise.training.loop import train as train_steps
 from statewise.training.randomness import TorchStream
 
 DEFAULT_TRAIN = TrainConfig(steps=300, batch_size=8, average=0.98, validate_every=25)
@@ -50,12 +53,15 @@ def fit(
     if not 0 <= validation < 0.9:
         raise ConfigError(f"validation: got {validation}, want a share from 0 to below 0.9.")
     backbone = BackboneConfig(cell, hidden_size, num_layers, dropout, recurrent_dropout, layer_norm)
-    train = train if validation else replace(train, validate_every=0)
     rows = panel(data, task.schema)
     model, problem = _prepared(task, rows, backbone, train, validation)
+    if not problem.held_out:  # no tail was asked for, or the series are too short for one
+        train = replace(train, validate_every=0)
     last = _run(problem, train, checkpoint, progress)
     outcome = {"config": to_mapping(train), "validation_share": validation, **_summary(last, rows)}
-    return with_samples(replace(model, training=outcome), _sample_rows(model, rows))
+    first = rows.series[0].head(_SAMPLE_ROWS, task.horizon)
+    samples = live_rows(first, rows.schema, model.codec.clock, task.horizon)
+    return with_samples(replace(model, training=outcome), list(samples))
 
 
 def _prepared(
@@ -64,61 +70,37 @@ def _prepared(
     """The untrained model and its training problem; statistics come from `rows` alone."""
     codec = task.codec(rows)
     memory = task.memory(codec, max(map(len, rows.series)))
-    with TorchStream(train.seed, torch.device("cpu")):
-        forecaster = build(task, codec, memory, backbone)
     lanes = Lanes(memory.lags, max(3 * memory.lags, 256), train.batch_size, train.chunk_length)
-    arrays = [codec.encode(series) for series in rows.series]
-    network = forecaster.network
-    problem = ForecastProblem(network, arrays, codec.layout.target, lanes, validation)
-    task.start(network, problem.batches())
+    arrays = [task.arrays(codec, series) for series in rows.series]
+    with TorchStream(train.seed, torch.device("cpu")):  # initial states may draw too
+        forecaster = build(task, codec, memory, backbone)
+        network: Any = forecaster.network
+        problem = ForecastProblem(network, arrays, codec.layout.target, lanes, validation)
+        task.start(network, problem.batches())
     return Model(task, backbone, memory, codec, forecaster), problem
 
 
 def _run(
     problem: ForecastProblem[Any], config: TrainConfig, checkpoint: str | Path | None, show: bool
 ) -> Progress | None:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     last = None
-    with tqdm(total=1000, desc="fit", disable=not show, bar_format=_BAR) as bar:
-        for last in train_steps(problem, config, checkpoint):
-            bar.update(round(1000 * last.done) - bar.n)
+    hide = None if show else True  # None: a bar in a terminal or a notebook, nothing in a log file
+    steps = train_steps(problem, config, checkpoint)
+    bar = tqdm(total=1000, desc="fit", disable=hide, bar_format=_BAR, dynamic_ncols=True)
+    with bar, closing(steps):  # closed at once when interrupted: the run is saved, the best weights are kept
+        for last in steps:
             score = "" if last.best is None else f", best validation {last.best:.4f}"
             bar.set_postfix_str(f"step {last.step}, loss {last.loss:.4f}{score}", refresh=False)
+            bar.update(round(1000 * last.done) - bar.n)
     return last
 
 
 def _summary(last: Progress | None, rows: Panel) -> dict[str, Any]:
-    counts = {"rows": rows.rows, "series": len(rows)}
+    newest = max(series.time[-1] for series in rows.series)
+    counts = {"rows": rows.rows, "series": len(rows), "until": rows.clock.texts(np.array([newest]))[0]}
     if last is None:  # the checkpoint of a finished run
         return counts
     keys = ("step", "loss", "best", "clipped_fraction", "elapsed", "stopped")
     return {**counts, **{key: getattr(last, key) for key in keys}}
-
-
-def _sample_rows(model: Model, rows: Panel) -> list[dict[str, Any]]:
-    """Training rows of one series as a live source sends them, to be replayed wherever the model is loaded."""
-    series = rows.series[0].head(_SAMPLE_ROWS)
-    schema, texts = rows.schema, model.codec.clock.texts(series.time)
-    static = dict(zip(schema.static, series.static, strict=True))
-    samples = []
-    for t, text in enumerate(texts):
-        row: dict[str, Any] = {schema.time: text, **static}
-        for role in ("target", "observed", "known"):
-            values = getattr(series, role)
-            row |= {name: _cell(series, name, values[t, i]) for i, name in enumerate(getattr(schema, role))}
-        ahead = series.known[t + 1 : t + 1 + model.task.horizon]
-        if schema.known:
-            row["future"] = {
-                name: [_cell(series, name, value) for value in ahead[:, i]]
-                for i, name in enumerate(schema.known)
-            }
-        samples.append(row)
-    return samples
-
-
-def _cell(series: Series, name: str, value: float) -> float | str | None:
-    if value != value:
-        return None
-    categories = series.categories.get(name)
-    return float(value) if categories is None else categories[int(value)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -44,7 +44,7 @@ class Progress:
 
 def train(
     problem: Problem[Network], config: TrainConfig, checkpoint: str | Path | None = None
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train `problem.network` in place, one Progress per optimiser step; leave the `for` at any time.
 
     However it ends (a limit, `break`, an error), the network is left in eval mode with the best validated
@@ -72,7 +72,7 @@ def train(
         run.settle()
 
 
-def _steps(problem: Problem[Network], run: Run, saver: Saver) -> Iterator[Progress]:
+def _steps(problem: Problem[Network], run: Run, saver: Saver) -> Generator[Progress, None, None]:
     config, counters = run.config, run.counters
     if counters.step == 0:
         counters.steps = step_limit(problem, run)

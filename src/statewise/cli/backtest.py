@@ -1,0 +1,75 @@
+"""`statewise backtest BUNDLE DATA`: a saved model against the classical baselines on rolling origins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from statewise.cli.arguments import note, output_file, picture_file, read_rows
+from statewise.core.errors import lookup
+
+if TYPE_CHECKING:
+    from statewise.evaluation.report import BacktestReport
+    from statewise.model import Model
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to argparse's subparsers."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="score a model against the baselines on rolling origins",
+        description="Lets the model and the classical baselines forecast from the same origins at the end of "
+        "DATA, and says in words which is best. DATA should go on after the rows the model was trained on.",
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="a saved model (model.sw)")
+    parser.add_argument("data", metavar="DATA", help="a .csv, .csv.gz or .parquet file, or a data set")
+    parser.add_argument("--origins", metavar="N", type=int, default=30, help="how many (default: 30)")
+    parser.add_argument("--step", metavar="N", type=int, help="rows between origins (default: the horizon)")
+    parser.add_argument(
+        "--compare",
+        metavar="NAME",
+        nargs="+",
+        default=[],
+        help="models of statsforecast as further baselines: AutoETS, AutoTheta, MSTL (extra: compare)",
+    )
+    parser.add_argument("--out", metavar="FILE", type=output_file(".json"), help="the scores, as .json")
+    parser.add_argument("--picture", metavar="FILE", type=picture_file, help=".png, .svg or .pdf")
+    parser.add_argument("--series", metavar="ID", help="of the picture (default: the first)")
+    parser.add_argument("--target", metavar="NAME", help="of the picture (default: the first)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table and the verdict."""
+    from statewise.evaluation.backtest import backtest
+    from statewise.model import load
+
+    model = load(args.bundle)
+    if args.target is not None:
+        lookup(dict.fromkeys(model.task.schema.target), args.target, "target")
+    report = backtest(model, read_rows(args.data), origins=args.origins, step=args.step, compare=args.compare)
+    print(report)
+    _warn_of_training_rows(model, report)
+    if args.out is not None:
+        args.out.write_text(json.dumps(report.to_mapping(), indent=1) + "\n", encoding="utf-8")
+        print(f"\n{args.out}")
+    if args.picture is not None:
+        print(f"\n{report.picture(args.picture, args.series, args.target)}")
+    return 0
+
+
+def _warn_of_training_rows(model: Model, report: BacktestReport) -> None:
+    """Says how many origins lie within the rows that the model was trained on."""
+    until = model.training.get("until")
+    if until is None:
+        return
+    last = model.codec.clock.seconds(until, None)
+    cutoffs = report.forecasts["cutoff"].unique().dt.epoch("s")
+    inside = int((cutoffs < last).sum())
+    if inside:
+        end = until.replace("T", " ")
+        note(
+            f"{inside} of {len(cutoffs)} origins lie before {end}, the end of the training rows: the model "
+            "has seen those answers, so its scores flatter it. Train it on earlier rows (data.until)."
+        )
