@@ -22,6 +22,7 @@ from statewise.explain.probe import Probe
 from statewise.explain.probing import ProbeQuestion, probe
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
+from statewise.nn.ensemble import Ensemble
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Series
@@ -51,6 +52,7 @@ class Model:
     training: Mapping[str, Any] = field(default_factory=dict)  # effective settings and outcome of training
     samples: tuple[Mapping[str, Any], ...] = ()
     step_onnx: bytes | None = field(default=None, repr=False)
+    members: int = 1  # networks whose forecasts are averaged
 
     def predict(self, data: Any, future: Any = None, level: Sequence[int] = ()) -> Any:
         """The next `horizon` values of every series: unique_id, ds, [target], mean, q0.1 … q0.9.
@@ -197,6 +199,7 @@ class Model:
                 "task": to_mapping(self.task),
                 "backbone": to_mapping(self.backbone),
                 "memory": to_mapping(self.memory),
+                "members": self.members,
                 "training": dict(self.training),
                 "warm_steps": self.memory.lags,
             },
@@ -242,9 +245,12 @@ def live_recurrence(bundle: Bundle) -> Forecaster:
     return _from_bundle(bundle).forecaster
 
 
-def build(task: Forecast, codec: ForecastCodec, memory: Memory, backbone: BackboneConfig) -> Forecaster:
-    """An untrained forecaster; random numbers come from torch's generator."""
-    network = task.network(codec, memory, backbone)
+def build(
+    task: Forecast, codec: ForecastCodec, memory: Memory, backbone: BackboneConfig, members: int = 1
+) -> Forecaster:
+    """An untrained forecaster of one network, or of several; random numbers come from torch's generator."""
+    networks = [task.network(codec, memory, backbone) for _ in range(members)]
+    network = networks[0] if members == 1 else Ensemble(networks)
     calibrator = Calibrator(codec.layout.target, task.horizon, task.levels, task.calibration)
     return Forecaster(network, calibrator)
 
@@ -262,11 +268,12 @@ def _from_bundle(bundle: Bundle) -> Model:
         task = from_mapping(Forecast, bundle.config["task"], "bundle: task")
         backbone = from_mapping(BackboneConfig, bundle.config["backbone"], "bundle: backbone")
         memory = from_mapping(Memory, bundle.config["memory"], "bundle: memory")
+        members = int(bundle.config.get("members", 1))
     except (ConfigError, KeyError) as error:
         raise BundleError(f"bundle: config: {error}") from None
     codec = ForecastCodec.from_json(bundle.codec)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: leave the caller's numbers
-        forecaster = build(task, codec, memory, backbone)
+        forecaster = build(task, codec, memory, backbone, members)
     weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
     try:
         forecaster.load_state_dict(weights)
@@ -274,8 +281,17 @@ def _from_bundle(bundle: Bundle) -> Model:
         raise BundleError(
             f"bundle: weights do not fit the config: {str(error).splitlines()[-1].strip()}"
         ) from None
-    training = bundle.config.get("training", {})
-    return Model(task, backbone, memory, codec, forecaster.eval(), training, bundle.samples, bundle.step_onnx)
+    return Model(
+        task,
+        backbone,
+        memory,
+        codec,
+        forecaster.eval(),
+        bundle.config.get("training", {}),
+        bundle.samples,
+        bundle.step_onnx,
+        members,
+    )
 
 
 def _with_levels(frame: Any, level: Sequence[int], quantiles: tuple[float, ...]) -> Any:

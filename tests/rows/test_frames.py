@@ -201,3 +201,12 @@ def test_ids_are_numbered_in_order_of_appearance() -> None:
     known: dict[Any, int] = {"b": 0}
     assert codes(column(["a", "b", "a", "c"]), known).tolist() == [1, 0, 1, 2]
     assert known == {"b": 0, "a": 1, "c": 2}
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "America/Argentina/Buenos_Aires"])
+def test_a_pandas_zone_keeps_its_name(zone: str) -> None:
+    times = pd.Series(pd.to_datetime(["2024-01-01 00:00", None]).tz_localize(zone))
+    found = stamps(as_frame(pd.DataFrame({"x": times}))["x"])
+    assert found.zone == zone
+    assert found.missing.tolist() == [False, True]
+    assert found.seconds[0] == times[0].timestamp()

@@ -181,9 +181,10 @@ def _all_answers(
 @contextmanager
 def _progress_bar(total: int, wanted: bool) -> Iterator[tuple[Advance, Callable[[str], None]]]:
     """A bar that shows itself only when the work takes longer than two seconds."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
-    with tqdm(total=total, delay=2.0, disable=not wanted, desc="backtest", unit="origin", leave=False) as bar:
+    hide = None if wanted else True  # None: a bar in a terminal or a notebook, nothing in a log file
+    with tqdm(total=total, delay=2.0, disable=hide, desc="backtest", unit="origin", leave=False) as bar:
 
         def advance(count: int) -> None:
             bar.update(count)

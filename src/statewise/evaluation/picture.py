@@ -59,8 +59,6 @@ def _style(axes: Any, title: str) -> None:
 
 def _fan(axes: Any, report: BacktestReport, series: str, target: str) -> None:
     """Median and central intervals of the best model from the last few origins, over the actuals."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     model, best = report.models[0], next(iter(_baselines(report, target)), None)
     mine = (pl.col("unique_id") == series) & (pl.col("target") == target)
     rows = report.forecasts.filter(mine & (pl.col("model") == model))
@@ -87,10 +85,39 @@ def _fan(axes: Any, report: BacktestReport, series: str, target: str) -> None:
     _style(axes, f"Forecasts from {len(cutoffs)} origins (dotted) and what happened{_of(report, series)}")
     axes.set_ylabel(target, fontsize=11)
     axes.margins(x=0.01)
-    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    shown = rows.filter(pl.col("cutoff").is_in(cutoffs)).select(
+        pl.col("^(mean|q0.1|q0.5|q0.9)$").cast(pl.Float64)
+    )
+    _clip_to(axes, [actual["y"].to_numpy(), *(column.to_numpy() for column in shown)])
+    _dates(axes, report)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.1),
+        ncols=5,
+        fontsize=9.5,
+        frameon=False,
+        columnspacing=1.2,
+    )
+
+
+def _dates(axes: Any, report: BacktestReport) -> None:
+    """Ticks on the clock of the rows; the forecasts themselves stand in UTC where that clock has a zone."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    zone = report.settings["timezone"] or "UTC"
+    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=5, fontsize=10, frameon=False)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+
+
+def _clip_to(axes: Any, shown: list[np.ndarray[Any, Any]]) -> None:
+    """A baseline far off must not flatten what happened and the fan."""
+    values = np.concatenate([part.astype(float) for part in shown])
+    low, high = np.nanmin(values), np.nanmax(values)
+    room = 0.08 * (high - low) or 1.0
+    bottom, top = axes.get_ylim()
+    if top > high + 3 * room or bottom < low - 3 * room:
+        axes.set_ylim(max(bottom, low - room), min(top, high + room))
 
 
 def _one_fan(axes: Any, window: pl.DataFrame, model: str, labelled: bool) -> None:
@@ -155,7 +182,7 @@ def _reliability(axes: Any, report: BacktestReport, target: str) -> None:
     axes.set_ylabel("empirical coverage", fontsize=11)
     axes.text(0.03, 0.97, "too wide", transform=axes.transAxes, va="top", color=_GREY, fontsize=10)
     axes.text(0.97, 0.03, "too narrow", transform=axes.transAxes, ha="right", color=_GREY, fontsize=10)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=10, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.06), fontsize=9.5, frameon=False)
 
 
 def _baselines(report: BacktestReport, target: str) -> list[str]:

@@ -14,6 +14,7 @@ from statewise.evaluation.questions import first_row
 from statewise.evaluation.report import BacktestReport
 from statewise.evaluation.timeline import Timeline
 from statewise.evaluation.verdict import mean_losses, verdict
+from statewise.rows.zones import is_fixed
 
 _NUMBERS = ("mae", "rmse", "mase", "smape", "crps", "wql", "coverage_80", "width_80", "skill", "seconds")
 _SHARES = ("nominal", "empirical", "width")
@@ -47,6 +48,7 @@ def write_report(
             "frequency": rows.panel.frequency.name,
             "season_length": questions.season_length,
             "skill_reference": reference,
+            "timezone": _shown_zone(rows),
             "cutoffs": [f"{cutoff}{_zone(rows)}".replace("T", " ", 1) for cutoff in questions.cutoffs],
             **settings,
         },
@@ -58,6 +60,12 @@ def _zone(rows: Timeline) -> str:
     """What inside times are in: UTC below a day when the rows have a time zone, else the rows' own clock."""
     clock = rows.panel.clock
     return " UTC" if clock.timezone is not None and not clock.whole_days else ""
+
+
+def _shown_zone(rows: Timeline) -> str | None:
+    """The time zone a picture shows times in; None where inside times are shown as they are."""
+    zone = rows.panel.clock.timezone
+    return zone if zone is not None and not is_fixed(zone) and _zone(rows) else None
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

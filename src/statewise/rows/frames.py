@@ -87,17 +87,28 @@ def stamps(column: nw.Series[Any]) -> Stamps:
     """The times in a column of dates, datetimes or ISO text. Raises DataError for anything else."""
     import narwhals as nw
 
+    column, zone = _readable(column)
     dtype = column.dtype
     if isinstance(dtype, nw.Datetime) or dtype in (nw.Datetime, nw.Date):
         missing = column.is_null().to_numpy().astype(bool)
         dates = column.cast(nw.Datetime("us")) if dtype == nw.Date else column
         micros = _integers(dates.dt.timestamp("us"), missing)
-        zone = getattr(dtype, "time_zone", None)
-        return _stamps(micros, str(zone) if zone is not None else None, missing, {})
+        return _stamps(micros, zone, missing, {})
     if dtype.is_numeric() or dtype == nw.Boolean:
         want = "want dates, datetimes or ISO text: build them from the numbers first."
         raise DataError(f"{column.name}: got numbers ({dtype}), {want}")
     return _stamps_of_objects(column.to_list(), column.is_null().to_numpy().astype(bool))
+
+
+def _readable(column: nw.Series[Any]) -> tuple[nw.Series[Any], str | None]:
+    """The column and its time zone; narwhals does not know a pandas zone with "_" in its name (New_York)."""
+    import narwhals as nw
+
+    zone = getattr(column.dtype, "time_zone", None)
+    native = column.to_native()
+    if column.dtype == nw.Unknown and getattr(native.dtype, "tz", None) is not None:
+        zone, column = native.dtype.tz, nw.from_native(native.dt.tz_convert("UTC"), series_only=True)
+    return column, str(zone) if zone is not None else None
 
 
 def cells(column: nw.Series[Any], categories: Sequence[str] | None = None) -> Cells:

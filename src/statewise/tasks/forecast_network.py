@@ -9,7 +9,7 @@ leave over. Every horizon reads the newest observation. All statistics are causa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ from statewise.rows.layout import Layout
 from statewise.state import State
 
 Input = tuple[Tensor, Tensor]  # now [B, (T,) F] and future [B, (T,) H, G], as ForecastCodec encodes them
-_RANK = 16  # of the bilinear term
+_RANK = 8  # of the bilinear term
 _SINCE_SCALE = math.log1p(running.SINCE_CAP)
 
 
@@ -100,12 +100,14 @@ class ForecastNetwork(Recurrence):
         self.edges: Tensor | None
         self.register_buffer("edges", torch.linspace(-2, 2, bins + 1).repeat(binned, 1) if bins else None)
         inputs = 2 * self.numbers + self.targets * (1 + len(memory.seasons)) + 3 * self.values
-        inputs += binned * bins + rest
+        inputs += 2 * binned * bins + rest
         hidden = backbone.hidden_size
         self.embed = nn.Linear(inputs, hidden)
+        self.dropout = nn.Dropout(backbone.dropout)
+        if backbone.num_layers == 1:  # nothing to drop between, nothing to skip: `embed` says what x could
+            backbone = replace(backbone, dropout=0.0, residual=False)
         self.backbone = Backbone(hidden, backbone)
         self.norm = nn.LayerNorm(hidden)
-        self.dropout = nn.Dropout(backbone.dropout)
         self.head = make_head(head, levels)
         self.readout = nn.Linear(hidden, self.targets * horizon * self.head.size)
         self.ahead: nn.Module | None = None
@@ -114,7 +116,7 @@ class ForecastNetwork(Recurrence):
             width = layout.future_size + layout.known
             self.ahead = nn.Sequential(nn.Linear(width, 2 * _RANK), nn.ReLU(), nn.Linear(2 * _RANK, _RANK))
             self.ahead_weight = nn.Linear(hidden, self.targets * _RANK)
-        extras = binned + rest + 1
+        extras = self.targets + binned + rest + 1
         # Solved in closed form (`linear_start`), then left alone: by gradient, so many weights gather noise.
         self.linear: Tensor
         self.register_buffer("linear", torch.zeros(self.targets, memory.lags + extras, horizon))
@@ -141,7 +143,7 @@ class ForecastNetwork(Recurrence):
         sums = running.running_step(values[:, : self.numbers], state.running, self.decay)
         newest = seen.value[:, : self.targets]
         lags = running.lags_step(values[:, : self.targets], newest, state.lags, self.memory.seasons[0])
-        signals = self._signals(now, seen, sums, lags.values, lags.count)
+        signals = self._signals(now, seen, state.seen.value, sums, lags.values, lags.count)
         context, backbone = self.backbone.step(self._embedded(signals), state.backbone)
         forecasts = self._forecasts(self._raw(signals, context, future))
         return forecasts, ForecastState(seen, sums, lags, backbone)
@@ -185,9 +187,13 @@ class ForecastNetwork(Recurrence):
             ),
             state.backbone,
         )
-        return self._signals(now, seen, sums, rings, count), after
+        before = torch.cat((state.seen.value.unsqueeze(1), seen.value[:, :-1]), dim=1)
+        return self._signals(now, seen, before, sums, rings, count), after
 
-    def _signals(self, now: Tensor, seen: Seen, sums: Running, ring: Tensor, count: Tensor) -> Signals:
+    def _signals(
+        self, now: Tensor, seen: Seen, before: Tensor, sums: Running, ring: Tensor, count: Tensor
+    ) -> Signals:
+        """All signals from what is remembered after a step; `before` [..., V] was last seen a step earlier."""
         targets, memory = self.targets, self.memory
         mean, spread = running.level_and_spread(sums)
         missing = now[..., : self.values].isnan().to(now.dtype)
@@ -196,8 +202,9 @@ class ForecastNetwork(Recurrence):
         age = torch.arange(memory.lags, -1, -1, device=now.device)
         past = torch.where(age < count.unsqueeze(-1), ring, mean[..., :targets].unsqueeze(-1))
         lags = (past[..., :-1] - newest.unsqueeze(-1)) / spread[..., :targets].unsqueeze(-1)
+        local = (seen.value[..., : self.numbers] - mean) / spread
         parts = [
-            (seen.value[..., : self.numbers] - mean) / spread,
+            local,
             spread.log(),
             *(lags[..., memory.lags - m] for m in (1, *memory.seasons)),
             seen.value,
@@ -207,8 +214,9 @@ class ForecastNetwork(Recurrence):
         ]
         covariates = seen.value[..., targets:]
         if self.edges is not None and covariates.shape[-1]:
-            parts.append(self._binned(covariates))
-        extras = torch.cat((covariates, rest, torch.ones_like(mean[..., :1])), dim=-1)
+            # A threshold is crossed where this step and the one before lie on its two sides.
+            parts += [self._binned(covariates), self._binned(before[..., targets:])]
+        extras = torch.cat((local[..., :targets], covariates, rest, torch.ones_like(mean[..., :1])), dim=-1)
         anchor = self._anchor(past, mean[..., :targets])
         return Signals(torch.cat(parts, dim=-1), lags, extras, anchor, spread[..., :targets])
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from statewise.nn.calibration import CalibrationState, Calibrator
+from statewise.nn.ensemble import Ensemble
 from statewise.recurrence import Recurrence
 from statewise.state import State
 
@@ -27,6 +28,11 @@ class Forecaster(Recurrence):
     def __init__(self, network: Recurrence, calibrator: Calibrator) -> None:
         super().__init__()
         self.network, self.calibrator = network, calibrator
+
+    @property
+    def networks(self) -> list[Recurrence]:
+        """What is trained, one by one: the network, or the members of an ensemble."""
+        return self.network.parts if isinstance(self.network, Ensemble) else [self.network]
 
     def initial_state(self, batch: int) -> ForecasterState:
         return ForecasterState(self.network.initial_state(batch), self.calibrator.initial_state(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from statewise.training.randomness import TorchStream
 DEFAULT_TRAIN = TrainConfig(steps=300, batch_size=8, average=0.98, validate_every=25)
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 _SAMPLE_ROWS = 48
+_SEEDS = 1000  # between the seeds of members
 
 
 def fit(
@@ -38,6 +40,7 @@ def fit(
     dropout: float = 0.3,
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
+    members: int = 1,
     train: TrainConfig = DEFAULT_TRAIN,
     validation: float = 0.1,
     progress: bool = True,
@@ -47,37 +50,50 @@ def fit(
 
     `cell` is a name or a pattern ("lstm gru"). The last `validation` share of each series is held out for
     early stopping and the choice of the best weights (0: train on all rows to the last step). With
-    `checkpoint`, a path, the run is saved there and goes on from there bit for bit.
+    `checkpoint`, a path, the run is saved there and goes on from there bit for bit. `members` networks are
+    trained one after the other, from seeds of their own, and their forecasts averaged: a little more accurate,
+    that many times slower; `train`'s limits and the checkpoint file (".1", ".2" …) are those of each.
     Raises DataError (rows), ConfigError (settings), TrainingError (non-finite numbers).
     """
+    if members < 1:
+        raise ConfigError(f"members: got {members}, want 1 or more.")
     if not 0 <= validation < 0.9:
         raise ConfigError(f"validation: got {validation}, want a share from 0 to below 0.9.")
     backbone = BackboneConfig(cell, hidden_size, num_layers, dropout, recurrent_dropout, layer_norm)
     rows = panel(data, task.schema)
-    model, problem = _prepared(task, rows, backbone, train, validation)
-    if not problem.held_out:  # no tail was asked for, or the series are too short for one
-        train = replace(train, validate_every=0)
-    last = _run(problem, train, checkpoint, progress)
+    codec = task.codec(rows)
+    memory = task.memory(codec, max(map(len, rows.series)))
+    with TorchStream(train.seed, torch.device("cpu")):  # initial states may draw too
+        forecaster = build(task, codec, memory, backbone, members)
+    model = Model(task, backbone, memory, codec, forecaster, members=members)
+    last = None
+    for number, problem in enumerate(_problems(model, rows, train, validation)):
+        train = train if problem.held_out else replace(train, validate_every=0)
+        seeded = replace(train, seed=train.seed + _SEEDS * number)
+        last = _run(problem, seeded, _path(checkpoint, number), progress)
     outcome = {"config": to_mapping(train), "validation_share": validation, **_summary(last, rows)}
     first = rows.series[0].head(_SAMPLE_ROWS, task.horizon)
     samples = live_rows(first, rows.schema, model.codec.clock, task.horizon)
     return with_samples(replace(model, training=outcome), list(samples))
 
 
-def _prepared(
-    task: Forecast, rows: Panel, backbone: BackboneConfig, train: TrainConfig, validation: float
-) -> tuple[Model, ForecastProblem[Any]]:
-    """The untrained model and its training problem; statistics come from `rows` alone."""
-    codec = task.codec(rows)
-    memory = task.memory(codec, max(map(len, rows.series)))
-    lanes = Lanes(memory.lags, max(3 * memory.lags, 256), train.batch_size, train.chunk_length)
-    arrays = [task.arrays(codec, series) for series in rows.series]
-    with TorchStream(train.seed, torch.device("cpu")):  # initial states may draw too
-        forecaster = build(task, codec, memory, backbone)
-        network: Any = forecaster.network
-        problem = ForecastProblem(network, arrays, codec.layout.target, lanes, validation)
-        task.start(network, problem.batches())
-    return Model(task, backbone, memory, codec, forecaster), problem
+def _problems(
+    model: Model, rows: Panel, train: TrainConfig, validation: float
+) -> Iterator[ForecastProblem[Any]]:
+    """The training problem of each member, its closed-form start done; statistics come from `rows` alone."""
+    task, lags = model.task, model.memory.lags
+    arrays = [task.arrays(model.codec, series) for series in rows.series]
+    lanes = Lanes(lags, max(3 * lags, 256), train.batch_size, train.chunk_length)
+    for network in model.forecaster.networks:
+        member: Any = network
+        problem = ForecastProblem(member, arrays, model.codec.layout.target, lanes, validation)
+        with TorchStream(train.seed, torch.device("cpu")):
+            task.start(member, problem.batches())
+        yield problem
+
+
+def _path(checkpoint: str | Path | None, number: int) -> str | Path | None:
+    return checkpoint if checkpoint is None or number == 0 else f"{checkpoint}.{number}"
 
 
 def _run(
