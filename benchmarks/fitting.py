@@ -11,7 +11,7 @@ import polars as pl
 import statewise as sw
 from benchmarks.recording import timed
 from statewise.core.config import to_mapping
-from statewise.training.fit import DEFAULT_TRAIN
+from statewise.training.config import DEFAULT_TRAIN
 
 QUICK_STEPS = 10
 _OUTCOME = ("step", "best", "clipped_fraction", "stopped")

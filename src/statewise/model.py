@@ -24,6 +24,7 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
 from statewise.nn.ensemble import Ensemble
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
+from statewise.recurrence import Recurrence
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Series
 from statewise.rows.zones import is_fixed
@@ -53,6 +54,11 @@ class Model:
     samples: tuple[Mapping[str, Any], ...] = ()
     step_onnx: bytes | None = field(default=None, repr=False)
     members: int = 1  # networks whose forecasts are averaged
+
+    @property
+    def trained_until(self) -> str | None:
+        """Time of the newest training row; None where the training record does not say."""
+        return self.training.get("until")
 
     def predict(self, data: Any, future: Any = None, level: Sequence[int] = ()) -> Any:
         """The next `horizon` values of every series: unique_id, ds, [target], mean, q0.1 … q0.9.
@@ -245,12 +251,9 @@ def live_recurrence(bundle: Bundle) -> Forecaster:
     return _from_bundle(bundle).forecaster
 
 
-def build(
-    task: Forecast, codec: ForecastCodec, memory: Memory, backbone: BackboneConfig, members: int = 1
-) -> Forecaster:
-    """An untrained forecaster of one network, or of several; random numbers come from torch's generator."""
-    networks = [task.network(codec, memory, backbone) for _ in range(members)]
-    network = networks[0] if members == 1 else Ensemble(networks)
+def build(task: Forecast, codec: ForecastCodec, networks: Sequence[Recurrence]) -> Forecaster:
+    """The forecaster of one network, or of the mean of several."""
+    network = networks[0] if len(networks) == 1 else Ensemble(networks)
     calibrator = Calibrator(codec.layout.target, task.horizon, task.levels, task.calibration)
     return Forecaster(network, calibrator)
 
@@ -273,7 +276,7 @@ def _from_bundle(bundle: Bundle) -> Model:
         raise BundleError(f"bundle: config: {error}") from None
     codec = ForecastCodec.from_json(bundle.codec)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: leave the caller's numbers
-        forecaster = build(task, codec, memory, backbone, members)
+        forecaster = build(task, codec, [task.network(codec, memory, backbone) for _ in range(members)])
     weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
     try:
         forecaster.load_state_dict(weights)

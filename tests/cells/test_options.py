@@ -20,7 +20,14 @@ from statewise.core.errors import ConfigError, ShapeError
 def test_recurrent_weights_start_orthogonal(cell: str) -> None:
     weight = CELLS[cell](3, 8).recurrent_weight
     for block in weight.detach().double().split(8):
-        torch.testing.assert_close(block @ block.T, torch.eye(8).double(), atol=1e-5, rtol=0.0)
+        torch.testing.assert_close(3 * block @ block.T, torch.eye(8).double(), atol=1e-5, rtol=0.0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_input_weights_start_as_small_as_those_of_torch(cell: str) -> None:
+    weight = CELLS[cell](50, 16).input_weight.detach()
+    assert weight.abs().max().item() == pytest.approx(0.25, rel=0.01)
+    assert weight.std().item() == pytest.approx(0.25 * 3**-0.5, rel=0.05)
 
 
 def test_the_gate_that_keeps_starts_open() -> None:

@@ -64,10 +64,10 @@ def test_backtest_writes_table_scores_and_picture(work: Any, tmp_path: Path, cap
 def test_backtest_says_when_the_model_has_seen_the_answers(work: Any, capsys: Say) -> None:
     assert main(["backtest", str(work.model), str(work.rows), "--origins", "20"]) == 0
     # 48 hours after the training rows hold 12 windows of 4 steps; the other 8 begin within them.
-    assert capsys.readouterr().err == (
-        "note: 8 of 20 origins lie before 2024-01-08 23:00:00, the end of the training rows: the model "
+    assert (
+        "\nNote: 8 of 20 origins lie before 2024-01-08 23:00:00, the end of the training rows: the model "
         "has seen those answers, so its scores flatter it. Train it on earlier rows (data.until).\n"
-    )
+    ) in capsys.readouterr().out
 
 
 def test_explain_prints_table_and_sentence(work: Any, tmp_path: Path, capsys: Say) -> None:

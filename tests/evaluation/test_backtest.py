@@ -351,3 +351,26 @@ def test_times_with_a_zone_are_reported_in_utc(run, frame):
     plain = run(naive(ForecastSchema(), 6), frame)
     assert report.settings["cutoffs"][0] == plain.settings["cutoffs"][0] + " UTC"
     assert report.scores.drop("seconds").equals(plain.scores.drop("seconds"))
+
+
+def test_origins_within_the_training_rows_are_noted(run, frame, task, truth):
+    class Taught:
+        def __init__(self, until):
+            self.task, self.trained_until = task, until
+
+        def __call__(self, history, future):
+            return truth(history)
+
+    cutoffs = run(Taught(None), frame).forecasts["cutoff"].unique().sort()
+    until = cutoffs[3].isoformat()
+    note = (
+        f"{{}} of 12 origins lie before {until.replace('T', ' ')}, the end of the training rows: {{}} has "
+        "seen those answers, so its scores flatter it. Train it on earlier rows (data.until)."
+    )
+    assert run(Taught(until), frame).notes == (note.format(3, "the model"),)
+    assert f"Note: {note.format(3, 'the model')}" in str(run(Taught(until), frame))
+    for quiet in (Taught(None), Taught(cutoffs[0].isoformat()), lambda h, f: truth(h)):
+        assert run(quiet, frame).notes == ()
+    both = run({"new": Taught(None), "old": Taught(until)}, frame)
+    assert both.notes == (note.format(3, "old"),)
+    assert run(Taught(until), frame, refit=lambda history: Taught(None)).notes == ()  # another is asked

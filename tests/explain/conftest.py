@@ -71,7 +71,7 @@ def make_model(task: Forecast = TASK, frame: pl.DataFrame | None = None, network
     codec = task.codec(rows)
     memory, backbone = task.memory(codec, HOURS), BackboneConfig("gru", 8)
     torch.manual_seed(0)
-    forecaster = build(task, codec, memory, backbone).eval()
+    forecaster = build(task, codec, [task.network(codec, memory, backbone)]).eval()
     if network is not None:
         forecaster.network = network(codec.layout)
     with torch.no_grad():

@@ -3,67 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from forecast_rows import HORIZON, SCHEMA, START, codec, live, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statewise.core.errors import BundleError, ConfigError, DataError, StreamError
+from statewise.core.errors import BundleError, ConfigError, DataError
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.frequency import parse
-from statewise.rows.panel import Series, panel
+from statewise.rows.panel import panel
 from statewise.rows.schema import ForecastSchema
-
-SCHEMA = ForecastSchema(
-    target=("y", "z"), observed=("hum",), known=("price", "day"), static=("size", "kind"), frequency="1h"
-)
-HORIZON = 5
-START = datetime(2024, 3, 30, 20)
-
-
-def rows(length: int, seed: int = 0, keep: float = 0.8) -> pl.DataFrame:
-    """Hourly rows of two series with gaps, empty cells, categories and the last HORIZON rows known ahead."""
-    rng = np.random.default_rng(seed)
-    parts = []
-    for series in ("a", "b"):
-        table = pl.DataFrame(
-            {
-                "unique_id": [series] * length,
-                "ds": [START + timedelta(hours=i) for i in range(length)],
-                "y": rng.normal(50, 9, length),
-                "z": rng.integers(0, 9, length),
-                "hum": np.where(rng.random(length) < 0.2, np.nan, rng.normal(size=length)),
-                "price": rng.normal(size=length),
-                "day": rng.choice(["work", "free", "feast"], length),
-                "size": [3.5 if series == "a" else None] * length,
-                "kind": ["big" if series == "a" else "small"] * length,
-            }
-        )
-        parts.append(table.filter(pl.Series(rng.random(length) < keep)))
-    return pl.concat(parts)
-
-
-def codec(length: int = 400) -> ForecastCodec:
-    return ForecastCodec.fit(panel(rows(length), SCHEMA), HORIZON)
-
-
-def live(table: pl.DataFrame, series: Series, start: int) -> Iterator[dict[str, Any]]:
-    """Rows as a stream sees them: each with the known values of the next HORIZON grid times."""
-    names = series.categories["day"]
-    for row in table.filter(pl.col("unique_id") == series.id).to_dicts():
-        at = int((np.datetime64(row["ds"], "s") - series.time[0]) // np.timedelta64(3600, "s"))
-        ahead = series.known[at + 1 : at + 1 + HORIZON]
-        day = [None if np.isnan(value) else names[int(value)] for value in ahead[:, 1]]
-        yield row | {"future": {"price": ahead[:, 0].tolist(), "day": day}}
 
 
 @given(st.integers(2, 60), st.integers(0, 10_000), st.floats(0.3, 1.0))
@@ -292,102 +246,3 @@ def test_another_aware_zone_is_converted() -> None:
 def test_a_horizon_is_at_least_one() -> None:
     with pytest.raises(ConfigError, match=r"^horizon: got 0, want at least 1\.$"):
         ForecastCodec.fit(panel(rows(30), SCHEMA), 0)
-
-
-GOOD = {"ds": "2024-05-01 13:00", "y": 1.0, "price": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        ({"y": 1.0}, "ds: the row has no time. Known: y."),
-        (GOOD | {"humm": 1.0}, "row: no such column 'humm'. Did you mean 'hum'?"),
-        (GOOD | {"hum": "wet"}, "hum: got 'wet', want a number."),
-        (GOOD | {"hum": [1.0]}, "hum: got [1.0], want a number."),
-        (GOOD | {"y": float("inf")}, "y: got inf, want a finite number, or None where it is missing."),
-        (
-            GOOD | {"ds": "2024-05-01 13:07"},
-            "ds: got '2024-05-01 13:07', which is off the 1h grid (near: 2024-05-01T13:00:00).",
-        ),
-        (
-            GOOD | {"ds": "2024-05-01 12:00"},
-            "ds: got '2024-05-01 12:00', want a time after 2024-05-01T12:00:00.",
-        ),
-        (GOOD | {"future": {"pric": [1.0]}}, "future: no such known column 'pric'. Did you mean 'price'?"),
-        (GOOD | {"future": {"price": 3.0}}, "future.price: got 3.0, want a list of up to 5 values."),
-        (GOOD | {"future": {"price": [1.0] * 6}}, "future.price: got 6 values, want at most 5."),
-        (GOOD | {"future": {"price": [1.0, "x"]}}, "price: got 'x', want a number."),
-        (
-            GOOD | {"future": {"price": [1.0, float("inf")]}},
-            "price: got inf, want a finite number, or None where it is missing.",
-        ),
-        (GOOD | {"size": "huge"}, "size: got 'huge', want a number."),
-    ],
-)
-def test_live_rows_that_do_not_fit(row: dict[str, Any], text: str) -> None:
-    with pytest.raises(StreamError) as caught:
-        codec().encode_row(row, np.datetime64("2024-05-01T12:00", "s"))
-    assert str(caught.value) == text
-
-
-def test_live_values_of_any_kind() -> None:
-    fitted = codec()
-    plain = {"ds": datetime(2024, 5, 1, 13), "y": 3.0, "z": 2.0, "hum": None}
-    others = [
-        plain | {"y": 3, "z": np.float32(2), "hum": float("nan"), "unique_id": "a"},
-        {"ds": np.datetime64("2024-05-01T13:00"), "y": np.int64(3), "z": np.float64(2), "price": None},
-        {"ds": "2024-05-01T13", "y": True + 2, "z": 2, "future": None},
-    ]
-    want = fitted.encode_row(plain, None)
-    assert want[0] == 0
-    for row in others:
-        got = fitted.encode_row(row, None)
-        assert got[0] == 0
-        np.testing.assert_array_equal(got[1], want[1])
-        np.testing.assert_array_equal(got[2], want[2])
-
-
-def test_static_columns_stay_as_last_given() -> None:
-    fitted = codec()
-    part = fitted.layout.now("static")
-    static = fitted.encode_static({"size": 3.5, "kind": "big"})
-    _, now, _ = fitted.encode_row(GOOD, None, static)
-    np.testing.assert_array_equal(now[part], static)
-    _, now, _ = fitted.encode_row(GOOD | {"kind": "small"}, None, static)
-    np.testing.assert_array_equal(now[part], [static[0], 0, 1])
-    _, now, _ = fitted.encode_row(GOOD, None)
-    assert np.isnan(now[part]).all()
-    with pytest.raises(StreamError, match=r"^static: no such column 'sise'\. Did you mean 'size'\?$"):
-        fitted.encode_static({"sise": 1})
-
-
-def test_encoding_a_row_changes_no_earlier_result() -> None:
-    fitted = codec()
-    first = fitted.encode_row(GOOD, None)
-    kept = [part.copy() for part in first[1:]]
-    fitted.encode_row(GOOD | {"y": 9.0, "ds": "2024-05-01 14:00"}, np.datetime64("2024-05-01T13:00"))
-    for a, b in zip(first[1:], kept, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_the_cache_of_calendars_stays_small() -> None:
-    fitted = codec()
-    for year in range(1900, 2000):
-        fitted.encode_row({"ds": f"{year}-01-01"}, None)
-    assert len(fitted._live.blocks) <= 64
-
-
-def test_the_live_half_loads_no_heavy_library() -> None:
-    script = (
-        "import sys, json\n"
-        "from statewise.rows.forecast import ForecastCodec\n"
-        "import statewise.rows.panel, statewise.rows.gridding\n"
-        "codec = ForecastCodec.from_json(sys.stdin.read())\n"
-        "codec.encode_row({'ds': '2024-05-01 13:00', 'y': 1.0}, None)\n"
-        "print([m for m in ('torch', 'polars', 'pandas', 'narwhals', 'pyarrow') if m in sys.modules])\n"
-    )
-    plain, paths = json.dumps(codec().to_json()), os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=plain, env=paths, capture_output=True, text=True
-    )
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -46,6 +46,9 @@ def test_power_of_tetouan_encodes_whole(data_folder: Path) -> None:
     history = panel(data_folder / "tetouan_power" / "tetouan.csv.gz", schema)
     codec = ForecastCodec.fit(history, 144)
     now, future = codec.encode(history.series[0])
-    assert (now.shape, future.shape) == ((52_416, 17), (52_416 + 144, 14))
+    assert (now.shape, future.shape) == (
+        (52_416, 15),
+        (52_416 + 144, 12),
+    )  # day and week: the year is seen once
     assert np.isfinite(now).all()
     assert codec.profile.shape == (1008, 2)

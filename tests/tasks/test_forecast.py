@@ -46,6 +46,7 @@ def test_a_task_survives_its_mapping() -> None:
         ({"horizon": 0}, "horizon: got 0, want 1 or more."),
         ({"difference": -1}, "difference: got -1, want 0 or more."),
         ({"bins": -1}, "bins: got -1, want 0 or more."),
+        ({"penalty": 0.0}, "penalty: got 0.0, want a number above 0."),
         ({"segment_length": 0}, "segment_length: got 0, want 1 or more."),
         ({"lags": 0}, "lags: got 0, want 1 or more."),
         ({"lookback": 0}, "lookback: got 0, want 1 or more."),

@@ -143,14 +143,15 @@ def test_a_missing_newest_value_is_taken_from_a_season_ago() -> None:
     assert untrained(1, 1, values).tolist() == [6]
 
 
-def test_the_loss_is_the_heads_in_the_networks_own_units_and_nan_where_nothing_was_observed() -> None:
+def test_the_loss_is_the_heads_in_the_networks_own_units_and_counts_where_a_value_was_observed() -> None:
     torch.manual_seed(0)
     network = make(head="normal")
     x = inputs(FULL, 0.3)(2, 9)
     target = torch.randn(2, 9, FULL.target, HORIZON)
     target[0, 3, 1, 2] = target[1, 0] = torch.nan
-    losses, after = network.losses(x, target, network.initial_state(2))
-    assert torch.equal(losses.isnan(), target.isnan())
+    losses, counts, after = network.losses(x, target, network.initial_state(2))
+    assert torch.equal(counts, ~target.isnan())
+    assert (losses[~counts] == 0).all()
     raw, _ = network.raw(x)
     mean = network(x)[0][..., 0]
     scale = (torch.nn.functional.softplus(raw.numbers[..., 1]) + 1e-3) * raw.spread
@@ -160,6 +161,31 @@ def test_the_loss_is_the_heads_in_the_networks_own_units_and_nan_where_nothing_w
     torch.testing.assert_close(losses[there], want[there], rtol=1e-4, atol=1e-4)
     _, state = network(x)
     torch.testing.assert_close(after.backbone, state.backbone)
+
+
+def test_a_step_sees_on_which_side_of_a_threshold_a_covariate_was_before() -> None:
+    network = make(Layout(1, 1, 0, 0, 0), bins=2).double()  # edges at -2, 0, 2
+    covariate = torch.tensor([-1.0, 1.0, torch.nan, 1.0, -1.0], dtype=torch.float64)
+    now = torch.stack((torch.zeros(5, dtype=torch.float64), covariate), dim=-1).unsqueeze(0)
+    below, above, level = [0.5, 0.0], [1.0, 0.5], [1.0, 0.0]
+    want = [below + level, above + below, above + above, above + above, below + above]
+    start = network.initial_state(1)
+    whole, _ = network.signals(now, start)
+    assert whole.features[0, :, -4:].tolist() == want
+    _, middle = network.signals(now[:, :2], start)
+    rest, _ = network.signals(now[:, 2:], middle)
+    assert rest.features[0, :, -4:].tolist() == want[2:]
+
+
+def test_a_one_layer_backbone_is_bare_and_drops_only_behind_it() -> None:
+    one = make(backbone=BackboneConfig("lstm", 4, dropout=0.5))
+    two = make(backbone=BackboneConfig("lstm", 4, 2, dropout=0.5))
+    assert (one.backbone.config.dropout, two.backbone.config.dropout) == (0.0, 0.5)
+    assert one.dropout.p == two.dropout.p == 0.5
+    with torch.no_grad():
+        for weight in one.backbone.parameters():
+            weight.zero_()
+    assert torch.equal(one.backbone(torch.randn(2, 5, 4))[0], torch.zeros(2, 5, 4))  # no way around
 
 
 def test_scale_and_level_carry_over() -> None:

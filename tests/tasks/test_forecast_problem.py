@@ -17,6 +17,7 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.rows.layout import ForecastArrays, Layout
 from statewise.tasks.forecast_network import ForecastNetwork, Memory
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
+from statewise.tasks.segment_network import SegmentNetwork, Segments
 
 HORIZON = 3
 LANES = Lanes(warm=5, span=20, batch_size=2, chunk_length=None)
@@ -36,8 +37,10 @@ class Nothing(nn.Module):
     def initial_state(self, batch: int) -> Tensor:
         return torch.zeros(batch, 1)
 
-    def losses(self, x: tuple[Tensor, Tensor], target: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return target, state + x[0].shape[1]
+    def losses(
+        self, x: tuple[Tensor, Tensor], target: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return target.nan_to_num(), ~target.isnan(), state + x[0].shape[1]
 
 
 def problem(
@@ -247,3 +250,43 @@ def test_the_closed_form_start_sees_no_weight_on_the_tail_or_the_first_rows() ->
     weights = [weight[0] for _, _, weight in problem(100, 40).batches()]
     assert [int(weight.nonzero()[0]) for weight in weights] == [5, 5]
     assert [int(weight.nonzero()[-1]) for weight in weights] == [100 - 20 - HORIZON - 1, 40 - 8 - HORIZON - 1]
+
+
+def test_a_loss_that_is_nan_is_never_taken_for_a_missing_target() -> None:
+    class Broken(Nothing):
+        def losses(
+            self, x: tuple[Tensor, Tensor], target: Tensor, state: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            losses, counts, after = super().losses(x, target, state)
+            return losses + torch.where(x[0][:, :, 1] == 90, torch.nan, 0.0)[..., None, None], counts, after
+
+    made = problem(100)
+    broken = Broken()
+    assert np.isfinite(made.validate(Nothing()))
+    assert np.isnan(made.validate(broken))
+    now = torch.from_numpy(arrays(100).now).unsqueeze(0)
+    chunk = Chunk((now, now), torch.ones(1, 100, 1, HORIZON), torch.ones(1, 100), True)
+    assert made.loss(Nothing(), chunk, torch.zeros(1, 1))[0].item() == 1.0
+    assert made.loss(broken, chunk, torch.zeros(1, 1))[0].isnan()
+
+
+def test_a_segment_network_counts_what_it_looked_at_and_hides_no_nan() -> None:
+    torch.manual_seed(0)
+    layout = Layout(target=2, observed=0, known=0, calendar=0, static=0)
+    network = SegmentNetwork(layout, 4, Segments(6, 2), (0.1, 0.5, 0.9), BackboneConfig("gru", 4))
+    x = torch.randn(3, 40, 2), torch.zeros(3, 40, 4, 0)
+    target = torch.randn(3, 40, 2, 4)
+    target[0, :, 1] = torch.nan
+    for training in (True, False):
+        network.train(training)
+        losses, counts, _ = network.losses(x, target, network.initial_state(3))
+        looked = counts[1, :, 0, 0]
+        assert int(looked.sum()) == (16 if training else 40)
+        assert torch.equal(counts, looked.view(1, 40, 1, 1) & ~target.isnan())
+        assert (losses[counts] > 0).all()
+        assert (losses[~counts] == 0).all()
+    with torch.no_grad():
+        network.readout.bias.fill_(torch.nan)
+    losses, counts, _ = network.losses(x, target, network.initial_state(3))
+    assert losses[counts].isnan().all()
+    assert (losses[~counts] == 0).all()

@@ -73,6 +73,27 @@ def test_what_the_lags_leave_over_is_measured_per_step_ahead_in_spreads() -> Non
     assert (made.left_over[0].diff() > 0).all()
 
 
+def test_what_is_left_over_of_a_known_process_is_its_innovations() -> None:
+    """y' = 0.8 y + 0.6 noise has variance 1; k steps ahead √(1 - 0.64^k) of it cannot be known."""
+    torch.manual_seed(0)
+    value, line = 0.0, []
+    for noise in torch.randn(20_000).tolist():
+        value = 0.8 * value + 0.6 * noise
+        line.append(value)
+    values = torch.tensor(line, dtype=torch.float64).unsqueeze(1)
+    memory = Memory(
+        lags=4, seasons=(2,), difference=1, halflife=1e5
+    )  # so that the spread is near 1 throughout
+    made = ForecastNetwork(Layout(1, 0, 0, 0, 0), 3, memory, LEVELS, BackboneConfig("gru", 4)).double()
+    solve_linear(made, [(values.unsqueeze(0), ahead(values, 3), torch.ones(1, len(values)))], 1.0)
+    assert made.left_over[0].tolist() == pytest.approx([0.6, 0.7684, 0.8590], rel=0.04)
+
+
+def test_a_series_without_noise_still_leaves_a_unit() -> None:
+    made = solved(torch.arange(500, dtype=torch.float64).unsqueeze(1), 2, penalty=1e-9)
+    assert (made.left_over >= 1e-3).all()
+
+
 def test_what_is_missing_or_not_trained_has_no_part() -> None:
     values = process(400)
     weight = torch.ones(1, 400)
@@ -102,8 +123,11 @@ def test_several_targets_are_solved_each_from_its_own_lags() -> None:
     values = torch.cat((process(), process().flip(0)), dim=1)
     made = network(Layout(2, 0, 0, 0, 0), 1)
     solve_linear(made, [(values.unsqueeze(0), ahead(values, 1), torch.ones(1, len(values)))], 1.0)
-    for d in range(2):
-        torch.testing.assert_close(made.linear[d], solved(values[:, d : d + 1], 1, 1.0).linear[0])
+    for d in range(2):  # the level of the other target is an extra (4 + d is its own), and says little
+        own = [0, 1, 2, 3, 4 + d, 6]
+        alone = solved(values[:, d : d + 1], 1, 1.0).linear[0]
+        torch.testing.assert_close(made.linear[d, own], alone, atol=0.05, rtol=0)
+        assert float(made.linear[d, 5 - d].abs()) < 0.05
 
 
 def batches(covariate: Tensor) -> Iterator[Batch]:

@@ -110,7 +110,7 @@ class FreshLoss(ForecastNetwork):
 
     def losses(
         self, x: tuple[Tensor, Tensor], target: Tensor, state: ForecastState
-    ) -> tuple[Tensor, ForecastState]:
+    ) -> tuple[Tensor, Tensor, ForecastState]:
         return super().losses(x, target, self.initial_state(len(target)))
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from statewise.core.errors import ConfigError
-from statewise.training import TrainConfig
+from statewise.training.config import DEFAULT_TRAIN
 from statewise.training.experiment import load_experiment
+from statewise.training.fit import fit
 
 TEXT = """
 [data]
@@ -35,8 +38,8 @@ def test_file_and_overrides_give_the_effective_settings(path: Path) -> None:
     experiment = load_experiment(
         path, ["train.steps=200", "model.num_layers=3", "train.checkpoint_every=5 min"]
     )
-    assert experiment.train == TrainConfig(
-        steps=200, learning_rate=1.0, time_budget="2 min", checkpoint_every="5 min"
+    assert experiment.train == replace(
+        DEFAULT_TRAIN, steps=200, learning_rate=1.0, time_budget="2 min", checkpoint_every="5 min"
     )
     assert experiment.model == {"cell": "gru", "num_layers": 3}
     assert experiment.data_path == path.parent / "load.parquet"
@@ -49,10 +52,18 @@ def test_file_and_overrides_give_the_effective_settings(path: Path) -> None:
 def test_without_model_and_train_the_defaults_hold(path: Path) -> None:
     path.write_text('[data]\ndataset = "etth1"\n[task]\n')
     experiment = load_experiment(path)
-    assert experiment.train == TrainConfig()
+    assert experiment.train == DEFAULT_TRAIN == inspect.signature(fit).parameters["train"].default
     assert experiment.model == {}
     with pytest.raises(ConfigError, match=r"^data\.path: got None, want the path of a file\.$"):
         _ = experiment.data_path
+
+
+def test_only_the_given_settings_of_training_differ_from_those_of_fit(path: Path) -> None:
+    path.write_text('[data]\ndataset = "etth1"\n[task]\n[train]\nlearning_rate = 0.01\n')
+    assert load_experiment(path).train == replace(DEFAULT_TRAIN, learning_rate=0.01)
+    for setting, value in (("epochs", 7), ("time_budget", "2 min")):  # another end takes the place of steps
+        train = load_experiment(path, [f"train.{setting}={value}"]).train
+        assert train == replace(DEFAULT_TRAIN, learning_rate=0.01, steps=None, **{setting: value})
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,13 @@ class Bundle:
 
     @cached_property
     def model_hash(self) -> str:
-        """16 hex digits that change with the weights, the config, the codec or the quantiles."""
+        """16 hex digits that change with the weights, the config, the codec or the quantiles.
+
+        The record of training is left out: it holds the seconds taken, and two equal runs are one model.
+        """
         plain = {
             "kind": self.kind,
-            "config": self.config,
+            "config": {key: value for key, value in self.config.items() if key != "training"},
             "codec": self.codec,
             "quantiles": list(self.quantiles),
         }

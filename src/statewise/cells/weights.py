@@ -9,7 +9,7 @@ _GAIN = 3**-0.5
 
 
 def input_weight(gates: int, hidden_size: int, input_size: int) -> nn.Parameter:
-    """[gates · H, I], uniform in ±1/√H, as torch.nn does: larger first weights fit the noise of short series."""
+    """[gates · H, I], uniform in ±1/√H, as torch.nn does: larger weights fit the noise of short series."""
     weight = torch.empty(gates * hidden_size, input_size)
     return nn.Parameter(nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5))
 

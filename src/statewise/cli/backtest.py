@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from statewise.cli.arguments import note, output_file, picture_file, read_rows
+from statewise.cli.arguments import output_file, picture_file, read_rows
 from statewise.core.errors import lookup
-
-if TYPE_CHECKING:
-    from statewise.evaluation.report import BacktestReport
-    from statewise.model import Model
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,26 +46,9 @@ def run(args: argparse.Namespace) -> int:
         lookup(dict.fromkeys(model.task.schema.target), args.target, "target")
     report = backtest(model, read_rows(args.data), origins=args.origins, step=args.step, compare=args.compare)
     print(report)
-    _warn_of_training_rows(model, report)
     if args.out is not None:
         args.out.write_text(json.dumps(report.to_mapping(), indent=1) + "\n", encoding="utf-8")
         print(f"\n{args.out}")
     if args.picture is not None:
         print(f"\n{report.picture(args.picture, args.series, args.target)}")
     return 0
-
-
-def _warn_of_training_rows(model: Model, report: BacktestReport) -> None:
-    """Says how many origins lie within the rows that the model was trained on."""
-    until = model.training.get("until")
-    if until is None:
-        return
-    last = model.codec.clock.seconds(until, None)
-    cutoffs = report.forecasts["cutoff"].unique().dt.epoch("s")
-    inside = int((cutoffs < last).sum())
-    if inside:
-        end = until.replace("T", " ")
-        note(
-            f"{inside} of {len(cutoffs)} origins lie before {end}, the end of the training rows: the model "
-            "has seen those answers, so its scores flatter it. Train it on earlier rows (data.until)."
-        )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
+_SHOWN = 80
 
 
 class StatewiseError(Exception):
@@ -47,6 +48,15 @@ class MissingExtraError(StatewiseError, ImportError):
     def __init__(self, feature: str, package: str, extra: str) -> None:
         remedy = f"pip install 'statewise[{extra}]'"
         super().__init__(f"{feature} needs {package}, which is not installed: {remedy}")
+
+
+def shown(value: object) -> str:
+    """A value of any kind as an error shows it: its repr, cut after 80 letters."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def suggestion(name: str, options: Iterable[str]) -> str:

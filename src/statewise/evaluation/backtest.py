@@ -15,7 +15,7 @@ from statewise.core.errors import ConfigError
 from statewise.evaluation.answers import Answers, Questions
 from statewise.evaluation.baselines import fitting_seasons, named_baselines
 from statewise.evaluation.comparison import Classical, classical
-from statewise.evaluation.protocol import Forecaster, ForecastTask, Refit, RollingForecaster, Tasked
+from statewise.evaluation.protocol import Forecaster, ForecastTask, Refit, RollingForecaster, Tasked, Trained
 from statewise.evaluation.questions import ask, first_row
 from statewise.evaluation.report import BacktestReport
 from statewise.evaluation.reporting import write_report
@@ -75,7 +75,8 @@ def backtest(
     _check_forms({name: value for name, value in named.items() if name not in makers})
     answers = _all_answers({**named, **opponents}, makers, rows, questions, refit_every, progress)
     settings_shown = {"step": distance, "refit_every": refit_every if refit else None}
-    notes = [*notes, *_comparison_notes(compare, rows, questions)]
+    seen = {name: value for name, value in named.items() if name not in makers}
+    notes = [*notes, *_training_notes(seen, rows, questions), *_comparison_notes(compare, rows, questions)]
     return write_report(rows, questions, answers, tuple(named), settings_shown, notes)
 
 
@@ -190,6 +191,24 @@ def _progress_bar(total: int, wanted: bool) -> Iterator[tuple[Advance, Callable[
             bar.update(count)
 
         yield advance, lambda name: bar.set_postfix_str(name, refresh=False)
+
+
+def _training_notes(named: Mapping[str, Any], rows: Timeline, questions: Questions) -> list[str]:
+    """How many origins lie within the rows that a model was trained on."""
+    notes = []
+    for name, forecaster in named.items():
+        if not isinstance(forecaster, Trained) or forecaster.trained_until is None:
+            continue
+        until = forecaster.trained_until
+        last = np.datetime64(rows.panel.clock.seconds(until, None), "s")
+        if inside := int((questions.cutoffs < last).sum()):
+            whose = "the model" if len(named) == 1 else name
+            notes.append(
+                f"{inside} of {len(questions.cutoffs)} origins lie before {until.replace('T', ' ')}, the end "
+                f"of the training rows: {whose} has seen those answers, so its scores flatter it. "
+                "Train it on earlier rows (data.until)."
+            )
+    return notes
 
 
 def _comparison_notes(compare: Sequence[str | Classical], rows: Timeline, questions: Questions) -> list[str]:

@@ -46,6 +46,15 @@ class Tasked(Protocol):
         """The task the forecaster was made for."""
 
 
+@runtime_checkable
+class Trained(Protocol):
+    """A forecaster that says which rows it has seen, so that `backtest` can tell when it knew the answers."""
+
+    @property
+    def trained_until(self) -> str | None:
+        """Time of the newest training row, in the convention of the rows; None where it is not known."""
+
+
 class ForecastTask(Protocol):
     """The two facts of a forecasting task that an evaluation needs."""
 

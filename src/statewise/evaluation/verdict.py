@@ -33,6 +33,11 @@ class Duel:
         return self.difference.mean < 0 and not self.difference.is_noise
 
     @property
+    def open(self) -> bool:
+        """True when the model is better, and the origins are too few to tell whether that is noise."""
+        return self.difference.mean < 0 and math.isinf(self.difference.half_width)
+
+    @property
     def loses(self) -> bool:
         """True when the model is worse by more than noise."""
         return self.difference.mean > 0 and not self.difference.is_noise
@@ -40,6 +45,8 @@ class Duel:
 
 def verdict(questions: Questions, answers: Mapping[str, Answers], models: Sequence[str], step: int) -> str:
     """Plain sentences: each of `models` against the best of the others in `answers` (the baselines).
+
+    A baseline that is better than naive, but only within noise, is not called the best: naive is.
 
     The loss is MASE, or MAE where no row has a scale. Differences are paired over origins; `step` is their
     distance.
@@ -72,16 +79,26 @@ def _sentences(
         return ["Nothing could be scored: no forecast meets an observed value."]
     rivals = [name for name in means if name not in models]
     ranked = [name for name in means if name in models]
-    lines = []
-    if rivals:
-        lines += [_sentence(_duel(questions, answers, name, rivals[0], overlap), unit) for name in ranked]
-    if "naive" in rivals and len(means) > 1:
-        others = [_duel(questions, answers, name, "naive", overlap) for name in means if name != "naive"]
-        if not any(duel.wins for duel in others):
-            lines.append("Nothing here beats naive, the random walk, by more than noise.")
+    against_naive = {
+        name: _duel(questions, answers, name, "naive", overlap)
+        for name in means
+        if "naive" in rivals and name != "naive"
+    }
+    rival = _rival(rivals, against_naive)
+    lines = [_sentence(_duel(questions, answers, name, rival, overlap), unit) for name in ranked if rival]
+    if against_naive and not any(duel.wins or duel.open for duel in against_naive.values()):
+        lines.append("Nothing here beats naive, the random walk, by more than noise.")
     if len(ranked) > 1 or not rivals:
         lines.append(f"By {unit}: " + ", ".join(f"{name} {means[name]:.3g}" for name in ranked) + ".")
     return lines
+
+
+def _rival(rivals: Sequence[str], against_naive: Mapping[str, Duel]) -> str:
+    """The baseline to beat: the best one, but naive, which needs no fitting, where the best is only lucky."""
+    if not rivals or rivals[0] not in against_naive:
+        return next(iter(rivals), "")
+    best = against_naive[rivals[0]]
+    return rivals[0] if best.wins or best.open else "naive"
 
 
 def _duel(questions: Questions, answers: Mapping[str, Answers], model: str, rival: str, overlap: int) -> Duel:

@@ -149,7 +149,9 @@ def _coalition_values(
     found, count = [], len(players.players)
     edges = [_edges(len(scene.now), parts) for scene in scenes]
     total = sum(_row_steps(count, len(scene.now), edge) for scene, edge in zip(scenes, edges, strict=True))
-    with tqdm(total=total, desc="explain", disable=None if progress else True, delay=2, bar_format=_BAR) as bar:
+    with tqdm(
+        total=total, desc="explain", disable=None if progress else True, delay=2, bar_format=_BAR
+    ) as bar:
         advance: Advance = bar.update
         for scene, edge in zip(scenes, edges, strict=True):
             found.append(coalition_forecasts(network, scene, players, edge, advance).numpy())

@@ -68,7 +68,9 @@ def probe(
     base = reader.forecasts(0, None, np.zeros(1))
     changes = np.zeros((len(names), len(base), len(lags), task.horizon))
     total = len(names) * int((np.maximum(lags, 0) + 1).sum())
-    with tqdm(total=total, desc="probe", disable=None if question.progress else True, delay=2, bar_format=_BAR) as bar:
+    with tqdm(
+        total=total, desc="probe", disable=None if question.progress else True, delay=2, bar_format=_BAR
+    ) as bar:
         for c, name in enumerate(names):
             values = _counterfactuals(now[:, codec.channels.index(name)].numpy())
             for i, lag in enumerate(lags.tolist()):

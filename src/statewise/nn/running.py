@@ -154,4 +154,3 @@ def check_lags(length: int, season: int) -> None:
     """Raises ConfigError unless a season fits into the ring."""
     if not 1 <= season <= length:
         raise ConfigError(f"lags: got {length}, want at least one season ({season}).")
-

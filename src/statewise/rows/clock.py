@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from statewise.core.errors import StreamError
+from statewise.core.errors import StreamError, shown
 from statewise.rows.zones import zone
 
 _EPOCH = datetime(1970, 1, 1)
@@ -118,7 +118,9 @@ def _datetime(value: Any, name: str) -> datetime:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    raise StreamError(f"{name}: got {value!r}, want a datetime or ISO text such as '2024-05-01T13:00:00'.")
+    raise StreamError(
+        f"{name}: got {shown(value)}, want a datetime or ISO text such as '2024-05-01T13:00:00'."
+    )
 
 
 def _offset_text(seconds: int) -> str:

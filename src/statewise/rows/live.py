@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache, partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from statewise.core.errors import StreamError, suggestion
+from statewise.core.errors import StreamError, shown, suggestion
 from statewise.rows.columns import Column
 from statewise.rows.frequency import Frequency
 
@@ -22,6 +22,7 @@ _BLOCK = 1024  # grid times whose calendar is computed at once
 _BLOCKS = 64  # kept at most, so that sessions at different times do not push each other out
 _NAN = float("nan")
 _PLAIN = {float, int, bool}
+_LARGEST = float(np.finfo(np.float32).max)
 Place = tuple[int, float, float, Column]  # channel, mean, scale
 
 
@@ -50,6 +51,8 @@ class LiveRows:
         self, row: Mapping[str, Any], previous_time: np.datetime64 | int | None, static: Array | None
     ) -> tuple[int, Array, Array]:
         """See `ForecastCodec.encode_row`."""
+        if not isinstance(row, Mapping):
+            raise StreamError(f"row: got {shown(row)}, want a mapping from column to value.")
         previous = _seconds(previous_time)
         seconds = self._row_seconds(row, previous)
         index = self._index(seconds, row)
@@ -75,7 +78,9 @@ class LiveRows:
         """See `ForecastCodec.encode_static`."""
         for name in values:
             if name not in self.static_places:
-                raise StreamError(f"static: no such column '{name}'.{suggestion(name, self.static_places)}")
+                raise StreamError(
+                    f"static: no such column '{name}'.{suggestion(str(name), self.static_places)}"
+                )
         return self._static(values, None)
 
     def encode_gap(
@@ -107,7 +112,7 @@ class LiveRows:
             value = row[self.time_name]
         except KeyError:
             raise StreamError(
-                f"{self.time_name}: the row has no time.{suggestion(self.time_name, row)}"
+                f"{self.time_name}: the row has no time.{suggestion(self.time_name, map(str, row))}"
             ) from None
         return self.codec.clock.seconds(value, previous, self.time_name)
 
@@ -138,13 +143,20 @@ class LiveRows:
                 if name not in self.ignored and name not in self.static_places:
                     options = [*places, *self.static_places, self.time_name]
                     raise StreamError(f"row: no such column '{name}'.{suggestion(str(name), options)}")
-            elif type(value) is float and isfinite(value) and place[3].categories is None:
-                values[place[0]] = (value - place[1]) / place[2]
+            elif (
+                type(value) is float
+                and place[3].categories is None
+                and -_LARGEST <= value <= _LARGEST
+                and -_LARGEST <= (number := (value - place[1]) / place[2]) <= _LARGEST
+            ):
+                values[place[0]] = number
             else:
                 _put(values, place, value)
         return values
 
     def _future(self, given: Mapping[str, Any] | None, calendar: Array) -> Array:
+        if given is not None and not isinstance(given, Mapping):
+            raise StreamError(f"future: got {shown(given)}, want a mapping from known column to values.")
         ahead = calendar[1 : self.horizon + 1]
         known = self.future_size - ahead.shape[1]
         if not known:
@@ -159,14 +171,22 @@ class LiveRows:
                 raise StreamError(
                     f"future: no such known column '{name}'.{suggestion(str(name), self.known_places)}"
                 )
-            if isinstance(values, str) or not hasattr(values, "__len__"):
-                raise StreamError(
-                    f"future.{name}: got {values!r}, want a list of up to {self.horizon} values."
-                )
-            if len(values) > self.horizon:
-                raise StreamError(f"future.{name}: got {len(values)} values, want at most {self.horizon}.")
-            _put_all(future, place, values)
+            _put_all(future, place, self._listed(name, values))
         return future
+
+    def _listed(self, name: str, values: Any) -> list[Any]:
+        """The next values of a known column."""
+        try:
+            listed = None if isinstance(values, (str, bytes, Mapping, Set)) else list(values)
+        except TypeError:
+            listed = None
+        if listed is None:
+            raise StreamError(
+                f"future.{name}: got {shown(values)}, want a list of up to {self.horizon} values."
+            )
+        if len(listed) > self.horizon:
+            raise StreamError(f"future.{name}: got {len(listed)} values, want at most {self.horizon}.")
+        return listed
 
     def _calendar(self, index: int) -> Array:
         """Calendar [≥ H + 1, C] from grid number `index` on, read-only."""
@@ -206,20 +226,34 @@ def _put(values: Any, place: Place, value: Any) -> None:
         number = _NAN if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError):
         number = _NAN
+    except OverflowError:  # a whole number of hundreds of digits
+        raise _too_large(value, column) from None
     if number != number:
-        raise StreamError(f"{column.name}: got {value!r}, want a number.")
+        raise StreamError(f"{column.name}: got {shown(value)}, want a number.")
     if not isfinite(number):
         raise StreamError(f"{column.name}: got {number}, want a finite number, or None where it is missing.")
-    values[channel] = (number - mean) / scale
+    standard = (number - mean) / scale
+    if not (-_LARGEST <= number <= _LARGEST and -_LARGEST <= standard <= _LARGEST):
+        raise _too_large(value, column)
+    values[channel] = standard
+
+
+def _too_large(value: Any, column: Column) -> StreamError:
+    usual = f"{column.mean:g} ± {column.scale:g}"
+    return StreamError(f"{column.name}: got {shown(value)}, too large for 32 bits (training rows: {usual}).")
 
 
 def _put_all(future: Array, place: Place, values: Sequence[Any]) -> None:
     """Write the next values of one known column; plain numbers at once, anything else one by one."""
     channel, mean, scale, column = place
     if column.categories is None and set(map(type, values)) <= _PLAIN:
-        numbers = np.array(values, dtype=np.float64)
-        if not np.isinf(numbers).any():
-            future[: len(numbers), channel] = (numbers - mean) / scale
+        try:
+            numbers = np.array(values, dtype=np.float64)
+        except OverflowError:  # which one is said below
+            numbers = np.array([np.inf])
+        standard = (numbers - mean) / scale
+        if not (np.abs([numbers, standard]) > _LARGEST).any():
+            future[: len(numbers), channel] = standard
             return
     for step, value in enumerate(values):
         _put(future[step], place, value)
@@ -230,7 +264,7 @@ def _is_missing(value: Any) -> bool:
         return True
     try:
         return bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA answers a comparison with itself
+    except (TypeError, ValueError, ArithmeticError):  # pandas.NA answers a comparison with itself
         return type(value).__name__ == "NAType"
 
 

@@ -22,7 +22,6 @@ from statewise.tasks.segment_network import SegmentNetwork, Segments
 DEFAULT_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _TEXT_ROLES = ("target", "observed", "known", "static")
 _MAX_LAGS = 1024
-PENALTY = 10.0  # of the closed-form linear start
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Forecast:
     the training rows). `difference=m` forecasts changes from the value m steps before (1: the newest one, a
     season length: the same phase of the last season, 0: the running mean). `halflife` of the running level,
     in steps (default: `lags`). `head`: "quantile", or the distribution "normal", "laplace" or "logistic".
+    `penalty` is that of the ridge regression behind the linear readout, per standardised feature.
     `calibration` is the rate at which intervals follow their misses (0: off). With `lookback` the model
     reads only that many newest values, in segments of `segment_length`. Raises ConfigError.
     """
@@ -55,6 +55,7 @@ class Forecast:
     halflife: float | None = None
     bins: int = 8
     calibration: float = 0.03
+    penalty: float = 300.0
     lookback: int | None = None
     segment_length: int = 24
 
@@ -68,6 +69,8 @@ class Forecast:
         for name, low in (("horizon", 1), ("difference", 0), ("bins", 0), ("segment_length", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, want {low} or more.")
+        if self.penalty <= 0:
+            raise ConfigError(f"penalty: got {self.penalty}, want a number above 0.")
         for name in ("lags", "lookback", "halflife"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -123,4 +126,4 @@ class Forecast:
         if isinstance(network, ForecastNetwork):
             rows = list(batches)
             fit_bins(network, rows)
-            solve_linear(network, rows, PENALTY)
+            solve_linear(network, rows, self.penalty)

@@ -193,7 +193,7 @@ class ForecastNetwork(Recurrence):
     def _signals(
         self, now: Tensor, seen: Seen, before: Tensor, sums: Running, ring: Tensor, count: Tensor
     ) -> Signals:
-        """All signals from what is remembered after a step; `before` [..., V] was last seen a step earlier."""
+        """All signals from what is remembered after a step; `before` [..., V]: last seen a step earlier."""
         targets, memory = self.targets, self.memory
         mean, spread = running.level_and_spread(sums)
         missing = now[..., : self.values].isnan().to(now.dtype)
@@ -261,13 +261,16 @@ class ForecastNetwork(Recurrence):
         standard: Tensor = self.head(raw.numbers, raw.location)
         return standard * raw.spread.unsqueeze(-1) + raw.anchor.unsqueeze(-1)
 
-    def losses(self, x: Input, target: Tensor, state: ForecastState) -> tuple[Tensor, ForecastState]:
-        """Loss of each forecast [B, T, D, H] in units of what the lags leave over, NaN where
-        `target` is."""
+    def losses(self, x: Input, target: Tensor, state: ForecastState) -> tuple[Tensor, Tensor, ForecastState]:
+        """Loss of each forecast [B, T, D, H] in units of what the lags leave over, and where it counts.
+
+        Where `target` is missing it counts nothing and is 0.
+        """
         raw, after = self.raw(x, state)
         scaled = (target.nan_to_num() - raw.anchor) / raw.spread
         loss = self.head.loss(raw.numbers, raw.location, scaled)
-        return torch.where(target.isnan(), target, loss), after
+        there = ~target.isnan()
+        return torch.where(there, loss, 0.0), there, after
 
     def _started(self, now: Tensor, state: ForecastState | None) -> ForecastState:
         return self.initial_state(now.shape[0]) if state is None else state

@@ -29,8 +29,8 @@ class Trainable(Protocol):
     def initial_state(self, batch: int) -> State:
         """The state before the first observation."""
 
-    def losses(self, x: Input, target: Tensor, state: State) -> tuple[Tensor, State]:
-        """Loss of each forecast [B, T, D, H], NaN where there is none, and the state after."""
+    def losses(self, x: Input, target: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Loss of each forecast [B, T, D, H], where it counts (elsewhere it is 0), and the state after."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,7 @@ class ForecastProblem(Generic[Network]):
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Chunk]:
         """All lanes once, in random groups, at offsets drawn anew."""
-        places = [
-            (index, *span) for index, part in enumerate(self.series) for span in self._spans(part, rng)
-        ]
+        places = [(index, *span) for index, part in enumerate(self.series) for span in self._spans(part, rng)]
         order = rng.permutation(len(places))
         for first in range(0, len(places), self.lanes.batch_size):
             group = [places[i] for i in order[first : first + self.lanes.batch_size]]
@@ -122,10 +120,9 @@ class ForecastProblem(Generic[Network]):
 
     def loss(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Mean loss over the trained forecasts of a chunk."""
-        losses, after = network.losses(chunk.inputs, chunk.target, state)
-        counts = ~losses.isnan()
+        losses, counts, after = network.losses(chunk.inputs, chunk.target, state)
         weight = chunk.weight[..., None, None] * counts.to(losses.dtype)
-        return (torch.where(counts, losses, 0.0) * weight).sum() / weight.sum().clamp(min=1), after
+        return (losses * weight).sum() / weight.sum().clamp(min=1), after
 
     def validate(self, network: Network) -> float:
         """Mean loss over the held-out tails; their state is warmed by the rows before."""
@@ -133,12 +130,12 @@ class ForecastProblem(Generic[Network]):
         for part in self.held_out:
             start = max(0, part.train_end - 4 * self.lanes.warm - part.horizon)
             now, future, target = part.lane(start, part.time)
-            losses, _ = network.losses(
+            losses, counts, _ = network.losses(
                 (now.unsqueeze(0), future.unsqueeze(0)), target.unsqueeze(0), network.initial_state(1)
             )
             tail = part.train_end - 1 - start
-            total += float(losses[:, tail:].nansum())
-            count += float((~losses[:, tail:].isnan()).sum())
+            total += float(losses[:, tail:].sum())
+            count += float(counts[:, tail:].sum())
         return total / max(count, 1.0)
 
     def _spans(self, part: SeriesTensors, rng: np.random.Generator) -> list[tuple[int, int]]:

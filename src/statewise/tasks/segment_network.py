@@ -109,8 +109,8 @@ class SegmentNetwork(Recurrence):
         rings, count, after = self._remembered(now, state, lengths)
         return zero_padding(self._forecasts(now, rings, count), lengths), after
 
-    def losses(self, x: Input, target: Tensor, state: SegmentState) -> tuple[Tensor, SegmentState]:
-        """Loss of each forecast [B, T, D, H]; NaN where it was not computed.
+    def losses(self, x: Input, target: Tensor, state: SegmentState) -> tuple[Tensor, Tensor, SegmentState]:
+        """Loss of each forecast [B, T, D, H], and where it counts; 0 where it was not computed.
 
         In training, a random part of the positions and of the segments ahead is looked at.
         """
@@ -126,10 +126,12 @@ class SegmentNetwork(Recurrence):
         steps, numbers = steps[inside], numbers[..., inside, :]
         wanted = target[:, place][..., steps] - anchor.unsqueeze(-1)
         found = self.head.loss(numbers, torch.zeros_like(wanted), wanted.nan_to_num())
-        found = torch.where(wanted.isnan(), torch.full_like(found, torch.nan), found)
-        losses = torch.full_like(target, torch.nan)
-        losses[:, place.unsqueeze(1), :, steps] = found.movedim(-1, 2).permute(1, 2, 0, 3)
-        return losses, after
+        # A forecast of a real value counts whatever its loss: a NaN of the network itself must come to light.
+        there = ~target[:, place][..., steps].isnan()
+        losses, counts = torch.zeros_like(target), torch.zeros_like(target, dtype=torch.bool)
+        for whole, part in ((losses, torch.where(there, found, 0.0)), (counts, there)):
+            whole[:, place.unsqueeze(1), :, steps] = part.movedim(-1, 2).permute(1, 2, 0, 3)
+        return losses, counts, after
 
     def _remembered(
         self, now: Tensor, state: SegmentState, lengths: Tensor | None

@@ -54,7 +54,7 @@ def check_task(
     memory = task.memory(codec, max(map(len, found.series)))
     windows = _Windows(arrays, task.horizon)
     check_recurrence(
-        lambda: _random(build(task, codec, memory, backbone)),
+        lambda: _random(build(task, codec, [task.network(codec, memory, backbone)])),
         windows,
         time=_TIME,
         tolerance=tolerance,
@@ -171,12 +171,12 @@ def _check_losses(network: Any, windows: _Windows, codec: ForecastCodec, toleran
     now, future = (part.double() for part in windows(3, _TIME))
     target = torch.randn(3, _TIME, codec.layout.target, codec.horizon, dtype=torch.float64)
     with torch.no_grad():
-        whole, _ = network.losses((now, future), target, network.initial_state(3))
+        whole, _, _ = network.losses((now, future), target, network.initial_state(3))
         for cut in range(1, _TIME):
             state, parts = network.initial_state(3), []
             for piece in (slice(0, cut), slice(cut, _TIME)):
                 x = now[:, piece], future[:, piece]
-                losses, state = network.losses(x, target[:, piece], state)
+                losses, _, state = network.losses(x, target[:, piece], state)
                 parts.append(losses)
             largest = float((torch.cat(parts, dim=1) - whole).abs().nan_to_num(nan=torch.inf).max())
             if not largest <= tolerance * max(1.0, float(whole.abs().max())):

@@ -102,3 +102,5 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "average": (lambda value: 0 <= value < 1, "a number from 0 (off) to below 1"),
     "seed": _whole(0),
 }
+
+DEFAULT_TRAIN = TrainConfig(steps=300, batch_size=8, average=0.98, validate_every=25)  # of `sw.fit`

@@ -9,7 +9,7 @@ from typing import Any
 
 from statewise.core.config import from_mapping, override, read_toml, to_mapping
 from statewise.core.errors import ConfigError, suggestion
-from statewise.training.config import TrainConfig
+from statewise.training.config import DEFAULT_TRAIN, TrainConfig
 
 SECTIONS = ("data", "task", "model", "train")
 REQUIRED = ("data", "task")
@@ -42,7 +42,8 @@ class Experiment:
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment in the TOML file `path`, changed by `overrides` such as "train.steps=200".
 
-    Sections: [data] and [task], and if wanted [model] and [train] (the fields of TrainConfig).
+    Sections: [data] and [task], and if wanted [model] and [train] (the fields of TrainConfig; those left out
+    are as in `sw.fit`, but for `steps` beside `epochs` or `time_budget`, which then set the end alone).
     Raises ConfigError: "runs/a.toml: no such section 'tran'. Did you mean 'train'?".
     """
     path = Path(path)
@@ -55,5 +56,9 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     for name in REQUIRED:
         if name not in mapping:
             raise ConfigError(f"{path}: section [{name}] is missing.")
-    train = from_mapping(TrainConfig, mapping.get("train", {}), f"{path}: train")
+    given = mapping.get("train", {})
+    defaults = to_mapping(DEFAULT_TRAIN)
+    if {"epochs", "time_budget"} & set(given):
+        defaults["steps"] = None
+    train = from_mapping(TrainConfig, {**defaults, **given}, f"{path}: train")
     return Experiment(mapping["data"], mapping["task"], mapping.get("model", {}), train, path.parent)

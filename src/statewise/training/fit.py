@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ from statewise.rows.panel import Panel, panel
 from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
-from statewise.training.config import TrainConfig
+from statewise.training.config import DEFAULT_TRAIN, TrainConfig
 from statewise.training.loop import Progress
 from statewise.training.loop import train as train_steps
 from statewise.training.randomness import TorchStream
 
-DEFAULT_TRAIN = TrainConfig(steps=300, batch_size=8, average=0.98, validate_every=25)
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 _SAMPLE_ROWS = 48
 _SEEDS = 1000  # between the seeds of members
@@ -51,8 +50,8 @@ def fit(
     `cell` is a name or a pattern ("lstm gru"). The last `validation` share of each series is held out for
     early stopping and the choice of the best weights (0: train on all rows to the last step). With
     `checkpoint`, a path, the run is saved there and goes on from there bit for bit. `members` networks are
-    trained one after the other, from seeds of their own, and their forecasts averaged: a little more accurate,
-    that many times slower; `train`'s limits and the checkpoint file (".1", ".2" …) are those of each.
+    trained one after the other, from seeds of their own, and their forecasts averaged: a little more
+    accurate, that many times slower; `train`'s limits and the checkpoint file (".1", ".2" …) are each one's.
     Raises DataError (rows), ConfigError (settings), TrainingError (non-finite numbers).
     """
     if members < 1:
@@ -63,14 +62,16 @@ def fit(
     rows = panel(data, task.schema)
     codec = task.codec(rows)
     memory = task.memory(codec, max(map(len, rows.series)))
-    with TorchStream(train.seed, torch.device("cpu")):  # initial states may draw too
-        forecaster = build(task, codec, memory, backbone, members)
-    model = Model(task, backbone, memory, codec, forecaster, members=members)
-    last = None
+    networks = []
+    for number in range(members):
+        with TorchStream(_seed(train, number), torch.device("cpu")):
+            networks.append(task.network(codec, memory, backbone))
+    model = Model(task, backbone, memory, codec, build(task, codec, networks), members=members)
+    last = []
     for number, problem in enumerate(_problems(model, rows, train, validation)):
         train = train if problem.held_out else replace(train, validate_every=0)
-        seeded = replace(train, seed=train.seed + _SEEDS * number)
-        last = _run(problem, seeded, _path(checkpoint, number), progress)
+        seeded = replace(train, seed=_seed(train, number))
+        last.append(_run(problem, seeded, _path(checkpoint, number), progress))
     outcome = {"config": to_mapping(train), "validation_share": validation, **_summary(last, rows)}
     first = rows.series[0].head(_SAMPLE_ROWS, task.horizon)
     samples = live_rows(first, rows.schema, model.codec.clock, task.horizon)
@@ -84,12 +85,17 @@ def _problems(
     task, lags = model.task, model.memory.lags
     arrays = [task.arrays(model.codec, series) for series in rows.series]
     lanes = Lanes(lags, max(3 * lags, 256), train.batch_size, train.chunk_length)
-    for network in model.forecaster.networks:
+    for number, network in enumerate(model.forecaster.networks):
         member: Any = network
         problem = ForecastProblem(member, arrays, model.codec.layout.target, lanes, validation)
-        with TorchStream(train.seed, torch.device("cpu")):
+        with TorchStream(_seed(train, number), torch.device("cpu")):  # initial states may draw
             task.start(member, problem.batches())
         yield problem
+
+
+def _seed(train: TrainConfig, number: int) -> int:
+    """The seed of a member."""
+    return train.seed + _SEEDS * number
 
 
 def _path(checkpoint: str | Path | None, number: int) -> str | Path | None:
@@ -113,10 +119,13 @@ def _run(
     return last
 
 
-def _summary(last: Progress | None, rows: Panel) -> dict[str, Any]:
+def _summary(members: list[Progress | None], rows: Panel) -> dict[str, Any]:
+    """What was trained on, and how the last member's run ended; `elapsed` is the time of all of them."""
     newest = max(series.time[-1] for series in rows.series)
     counts = {"rows": rows.rows, "series": len(rows), "until": rows.clock.texts(np.array([newest]))[0]}
+    last = members[-1]
     if last is None:  # the checkpoint of a finished run
         return counts
-    keys = ("step", "loss", "best", "clipped_fraction", "elapsed", "stopped")
-    return {**counts, **{key: getattr(last, key) for key in keys}}
+    keys = ("step", "loss", "best", "clipped_fraction", "stopped")
+    elapsed = sum(member.elapsed for member in members if member is not None)
+    return {**counts, **{key: getattr(last, key) for key in keys}, "elapsed": elapsed}
