@@ -8,8 +8,6 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -67,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     folder, size = _made(args.out), QUICK if args.quick else FULL
     begin = time.monotonic()
     print("The next 24 hours of departures and of mean departure delay at JFK, LGA and EWR.\n")
-    with _one_thread():
+    from statewise.ops.threads import one_thread
+
+    with one_thread():  # a second gains nothing on a network this small
         rows, train = _rows()
         model = _fit(flights_task(), train, size)
         report = _backtest(model, rows, size, folder)
@@ -76,19 +76,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{report}\n\n{explanation.heading}:\n{explanation.sentence}\n")
     _close(folder, time.monotonic() - begin)
     return 0
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread of torch's: a second gains nothing on a network this small, and on a busy machine waits."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def flights_task() -> Forecast:

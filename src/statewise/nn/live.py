@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from statewise import state as states
 from statewise.bundle import check_leaves
 from statewise.core.errors import MissingExtraError, ShapeError
+from statewise.ops.threads import is_small, one_thread
 from statewise.recurrence import Recurrence
 from statewise.state import State
 
@@ -71,6 +72,7 @@ class TorchEngine:
     def __init__(self, recurrence: Recurrence, model_hash: str) -> None:
         self._recurrence = frozen(recurrence)
         self._model_hash = model_hash
+        self._small = is_small(self._recurrence)
         with torch.inference_mode():
             self._initial = self._recurrence.initial_state(1)
 
@@ -85,7 +87,7 @@ class TorchEngine:
     def step(self, inputs: tuple[np.ndarray, ...], state: State) -> tuple[np.ndarray, State]:
         tensors = [_tensor(array) for array in inputs]
         x: Any = tensors[0] if len(tensors) == 1 else tuple(tensors)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread(self._small):
             output, after = self._recurrence.step(x, state)
         return output.numpy(), after
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from statewise.nn.calibration import CalibrationState, Calibrator
 from statewise.nn.ensemble import Ensemble
+from statewise.ops.threads import is_small, one_thread
 from statewise.recurrence import Recurrence
 from statewise.state import State
 
@@ -70,9 +71,10 @@ def forecasts_at(
     ahead = future.unfold(1, horizon, 1)[:, 1:].transpose(2, 3)
     state = forecaster.initial_state(now.shape[0]) if state is None else state
     found = []
-    for start in range(0, time, CHUNK):
-        stop = min(start + CHUNK, time)
-        outputs, state = forecaster((now[:, start:stop], ahead[:, start:stop]), state)
-        inside = positions[(positions >= start) & (positions < stop)] - start
-        found.append(outputs.index_select(1, inside))
+    with one_thread(is_small(forecaster)):
+        for start in range(0, time, CHUNK):
+            stop = min(start + CHUNK, time)
+            outputs, state = forecaster((now[:, start:stop], ahead[:, start:stop]), state)
+            inside = positions[(positions >= start) & (positions < stop)] - start
+            found.append(outputs.index_select(1, inside))
     return torch.cat(found, dim=1), state

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from statewise.cells.start import Initial
 from statewise.core.config import to_mapping
 from statewise.core.errors import ConfigError
 from statewise.model import Model, build, with_samples
@@ -39,6 +40,7 @@ def fit(
     dropout: float = 0.3,
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
+    initial: Initial = "zero",
     members: int = 1,
     train: TrainConfig = DEFAULT_TRAIN,
     validation: float = 0.1,
@@ -47,18 +49,21 @@ def fit(
 ) -> Model:
     """Train a forecaster for `task` on the rows of `data` (any frame, or a path).
 
-    `cell` is a name or a pattern ("lstm gru"). The last `validation` share of each series is held out for
-    early stopping and the choice of the best weights (0: train on all rows to the last step). With
-    `checkpoint`, a path, the run is saved there and goes on from there bit for bit. `members` networks are
-    trained one after the other, from seeds of their own, and their forecasts averaged: a little more
-    accurate, that many times slower; `train`'s limits and the checkpoint file (".1", ".2" …) are each one's.
+    `cell` is a name or a pattern ("lstm gru"); its state starts from `initial`: "zero", "learned" or
+    "random". The last `validation` share of each series is held out for early stopping and the choice of
+    the best weights (0: train on all rows to the last step). With `checkpoint`, a path, the run is saved
+    there and goes on from there bit for bit. `members` networks are trained one after the other, from
+    seeds of their own, and their forecasts averaged: a little more accurate, that many times slower;
+    `train`'s limits and the checkpoint file (".1", ".2" …) are those of each.
     Raises DataError (rows), ConfigError (settings), TrainingError (non-finite numbers).
     """
     if members < 1:
         raise ConfigError(f"members: got {members}, want 1 or more.")
     if not 0 <= validation < 0.9:
         raise ConfigError(f"validation: got {validation}, want a share from 0 to below 0.9.")
-    backbone = BackboneConfig(cell, hidden_size, num_layers, dropout, recurrent_dropout, layer_norm)
+    backbone = BackboneConfig(
+        cell, hidden_size, num_layers, dropout, recurrent_dropout, layer_norm, initial=initial
+    )
     rows = panel(data, task.schema)
     codec = task.codec(rows)
     memory = task.memory(codec, max(map(len, rows.series)))
