@@ -17,7 +17,7 @@ def input_weight(gates: int, hidden_size: int, input_size: int) -> nn.Parameter:
 def recurrent_weight(gates: int, hidden_size: int) -> nn.Parameter:
     """[gates · H, H], each gate's block orthogonal (Saxe et al. 2014), with the variance of torch.nn's start.
 
-    At full gain every unit answers all others at once from the first step, which fits the noise of short series.
+    At full gain every unit answers all others from the first step, which fits the noise of short series.
     """
     weight = torch.empty(gates, hidden_size, hidden_size)
     for block in weight:
