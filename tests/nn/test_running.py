@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from statewise.core.errors import ConfigError
 from statewise.nn import running
 from statewise.nn.running import Lags, Running, Seen
 
@@ -122,12 +121,6 @@ def test_a_missing_lag_is_taken_from_one_season_before(length: int, season: int)
         for channel in range(2):
             want = slow_lags(numbers(x, row, channel), length, season)
             assert rings[row, :, channel].tolist() == want
-
-
-def test_a_ring_holds_at_least_a_season() -> None:
-    running.check_lags(24, 24)
-    with pytest.raises(ConfigError, match=r"^lags: got 12, want at least one season \(24\)\.$"):
-        running.check_lags(12, 24)
 
 
 def seen_pair(x: Tensor, state: Any) -> tuple[Any, Any]:

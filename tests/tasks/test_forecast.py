@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -111,3 +112,16 @@ def test_the_start_solves_the_linear_readout_and_leaves_weights_to_training() ->
     assert (network.linear != 0).any()
     assert "linear" not in before
     assert all(torch.equal(before[name], parameter) for name, parameter in network.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ({"head": "normal"}, "head: got 'normal', which a model with `lookback` does not use."),
+        ({"lags": 48}, "lags: got 48, which a model with `lookback` does not use."),
+        ({"difference": 24}, "difference: got 24, which a model with `lookback` does not use."),
+    ],
+)
+def test_a_lookback_refuses_settings_it_would_ignore(setting: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        Forecast(horizon=24, lookback=96, **setting)

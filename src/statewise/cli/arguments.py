@@ -14,6 +14,17 @@ from statewise.core.errors import ConfigError, DataError, MissingExtraError, sug
 PICTURES = (".png", ".svg", ".pdf")
 
 
+def add_model_and_history(parser: Any) -> None:
+    """BUNDLE, DATA and --future: a saved model, the rows it answers to, and what is known ahead."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="a saved model (model.sw)")
+    parser.add_argument(
+        "data", metavar="DATA", help="the history: a .csv, .csv.gz or .parquet file, or a data set"
+    )
+    parser.add_argument(
+        "--future", metavar="FILE", help="rows of the times ahead, with the columns known in advance"
+    )
+
+
 def read_rows(source: str) -> Any:
     """The frame of a .csv, .csv.gz or .parquet file, or of a data set of the catalogue. Raises DataError."""
     from statewise.data import datasets

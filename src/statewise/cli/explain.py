@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from statewise.cli.arguments import output_file, picture_file, read_rows
+from statewise.cli.arguments import add_model_and_history, output_file, picture_file, read_rows
 from statewise.core.errors import ConfigError
 
 
@@ -18,13 +18,7 @@ def add_parser(subparsers: Any) -> None:
         description="Exact Shapley shares of named parts of the past in the forecast that follows the last "
         "row of DATA.",
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="a saved model (model.sw)")
-    parser.add_argument(
-        "data", metavar="DATA", help="the history: a .csv, .csv.gz or .parquet file, or a data set"
-    )
-    parser.add_argument(
-        "--future", metavar="FILE", help="rows of the times ahead, with the columns known in advance"
-    )
+    add_model_and_history(parser)
     parser.add_argument("--series", metavar="ID", help="default: the first")
     parser.add_argument("--target", metavar="NAME", help="default: the first")
     parser.add_argument("--at", metavar="TIME", help="time of the newest row the forecast knows")

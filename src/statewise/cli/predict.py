@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from statewise.cli.arguments import note, output_file, read_rows
+from statewise.cli.arguments import add_model_and_history, note, output_file, read_rows
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,13 +16,7 @@ def add_parser(subparsers: Any) -> None:
         description="Forecasts what follows the rows of DATA, every series from its own last row. Writes CSV "
         "to standard output, or a file with --out.",
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="a saved model (model.sw)")
-    parser.add_argument(
-        "data", metavar="DATA", help="the history: a .csv, .csv.gz or .parquet file, or a data set"
-    )
-    parser.add_argument(
-        "--future", metavar="FILE", help="rows of the times ahead, with the columns known in advance"
-    )
+    add_model_and_history(parser)
     parser.add_argument(
         "--level",
         metavar="PERCENT",

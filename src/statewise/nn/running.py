@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from statewise.core.errors import ConfigError
 from statewise.ops.linear_scan import linear_scan
 
 SINCE_CAP = 8760.0  # steps; "never seen" is as long ago as this
@@ -148,9 +147,3 @@ def _filled_by_season(line: Tensor, valid: Tensor, season: int) -> Tensor:
     place = torch.nn.functional.pad(place, (pad, 0), value=-1).view(batch, channels, rows, season)
     nearest = place.cummax(dim=2).values.view(batch, channels, rows * season)[..., pad:]
     return line.gather(-1, nearest.clamp(min=0))
-
-
-def check_lags(length: int, season: int) -> None:
-    """Raises ConfigError unless a season fits into the ring."""
-    if not 1 <= season <= length:
-        raise ConfigError(f"lags: got {length}, want at least one season ({season}).")

@@ -69,6 +69,7 @@ class Forecast:
         for name, low in (("horizon", 1), ("difference", 0), ("bins", 0), ("segment_length", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, want {low} or more.")
+        self._check_lookback()
         if self.penalty <= 0:
             raise ConfigError(f"penalty: got {self.penalty}, want a number above 0.")
         for name in ("lags", "lookback", "halflife"):
@@ -76,6 +77,16 @@ class Forecast:
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: got {value}, want 1 or more.")
         _ = self.schema
+
+    def _check_lookback(self) -> None:
+        """A window of segments has no use for some settings: to ignore them would mislead."""
+        if self.lookback is None:
+            return
+        for name, default in (("head", "quantile"), ("lags", None), ("difference", 1), ("halflife", None)):
+            if getattr(self, name) != default:
+                raise ConfigError(
+                    f"{name}: got {getattr(self, name)!r}, which a model with `lookback` does not use."
+                )
 
     @cached_property
     def schema(self) -> ForecastSchema:
