@@ -16,10 +16,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 STEADY := OMP_NUM_THREADS=1
 
-.PHONY: help venv test demo check lint types imports docs bench format clean
+.PHONY: help venv native test demo check lint types imports docs bench format clean
 
 help:
-	@echo "make test | demo | check | docs | bench | format | venv | clean"
+	@echo "make native | test | demo | check | docs | bench | format | venv | clean"
 
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Statewise needs Python 3.11 or newer: make PYTHON=python3.12')"
@@ -38,22 +38,39 @@ help:
 	       "Pass an index that has it: make TORCH_INDEX=https://..."; exit 2; }
 	@touch $@
 
+# The editable install is pure Python; the kernels are built in place, so that a change of theirs is one
+# `make native` away.
+EDITABLE := $(PIP) --config-settings=wheel.cmake=false -e
+NATIVE := src/statewise/_native.abi3.so
+NATIVE_SOURCES := CMakeLists.txt $(wildcard native/*/*)
+
 .venv/.demo: pyproject.toml constraints.txt .venv/.torch
 	@echo "installing statewise"
-	@$(PIP) -e '.[demo]'
+	@$(EDITABLE) '.[demo]'
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt .venv/.torch
 	@echo "installing statewise and the development tools (one or two minutes)"
-	@$(PIP) -e '.[dev]'
+	@$(EDITABLE) '.[dev]'
 	@touch $@ .venv/.demo
 
-venv: .venv/.dev
+venv: .venv/.dev $(NATIVE)
 
-test: .venv/.dev
+# A machine without a compiler runs on PyTorch alone.
+$(NATIVE): $(NATIVE_SOURCES) | .venv/.torch
+	@command -v cmake >/dev/null || $(PIP) cmake
+	@command -v c++ >/dev/null || { echo "no C++ compiler: going on without the kernels"; touch $@.missing; exit 0; } \
+	  && PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/native -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >build-native.log 2>&1 \
+	  && PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/native -j2 >>build-native.log 2>&1 \
+	  && cp build/native/_native.abi3.so $@.new && mv $@.new $@ && rm build-native.log \
+	  || { tail -n 20 build-native.log; exit 2; }
+
+native: $(NATIVE)
+
+test: .venv/.dev $(NATIVE)
 	$(STEADY) $(BIN)/python -m pytest -q $(TESTS)
 
-demo: .venv/.demo
+demo: .venv/.demo $(NATIVE)
 	$(BIN)/statewise demo $(DEMO)
 
 format: .venv/.dev
@@ -76,10 +93,10 @@ docs: .venv/.dev
 check: lint types imports test docs
 
 # Runs every quality and speed command, then writes the README table from the stored results.
-bench: .venv/.dev
+bench: .venv/.dev $(NATIVE)
 	@for script in benchmarks/quality/*.py benchmarks/speed/*.py; do \
 	  [ -e "$$script" ] || continue; echo "$$script"; $(BIN)/python "$$script" || exit 1; done
 	$(BIN)/python benchmarks/table.py
 
 clean:
-	rm -rf .venv site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv build site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
