@@ -80,7 +80,7 @@ def test_detach_cuts_the_graph_and_keeps_the_values() -> None:
 def test_sizes() -> None:
     state = example(3)
     assert states.batch_size(state) == 3
-    assert states.num_bytes(state) == 3 * (2 + 4 + 5) * 4 + 3 * 8
+    assert states.size_in_bytes(state) == 3 * (2 + 4 + 5) * 4 + 3 * 8
 
 
 @pytest.mark.parametrize(

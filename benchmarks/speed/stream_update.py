@@ -27,7 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "train": {"steps": 10},  # the speed of a step does not depend on its weights
 }
 COVARIATES = ("a", "b", "c", "d", "e", "f")
-ENGINES: tuple[Literal["onnx"], Literal["torch"]] = ("onnx", "torch")
+ENGINES: tuple[Literal["native", "onnx", "torch"], ...] = ("native", "onnx", "torch")
 TRAIN_ROWS = 1500
 REPEATS, UPDATES, WARM = 9, 2000, 500  # of each variant, in turns
 LONG, EDGE = 1_000_000, 10_000  # the long run, and how much of both its ends is compared
@@ -42,7 +42,7 @@ model.stream(engine).update(row) in one Python process on one thread: a dict of 
 covariates in, a forecast of 24 hours with 9 calibrated quantiles in units out; LSTM with 64 units, one
 layer. Variants run in turns, {repeats} times {updates:,} updates each; the median over all updates of a
 turn, then the median over turns. Wall time; making the row is not timed. Long run: {long:,} updates of one
-stream (onnx, no covariates); median of the first and the last {edge:,}; resident memory from
+stream ({first}, no covariates); median of the first and the last {edge:,}; resident memory from
 /proc/self/statm at both."""
 
 
@@ -62,7 +62,9 @@ def main() -> None:
     print(long)
     figures = {"median_ms": found, "turns_ms": turns}
     total = QUICK_LONG if options.quick else LONG
-    protocol = PROTOCOL.format(repeats=len(turns[next(iter(turns))]), updates=UPDATES, long=total, edge=EDGE)
+    protocol = PROTOCOL.format(
+        repeats=len(turns[next(iter(turns))]), updates=UPDATES, long=total, edge=EDGE, first=ENGINES[0]
+    )
     made = [speed_row(found, figures), flat_row(long, total)]
     write("speed.stream_update", made, protocol, effective(models[0]), options.quick)
 
@@ -146,13 +148,13 @@ def resident_mb() -> float:
 def speed_row(found: dict[str, float], figures: dict[str, Any]) -> Row:
     """The line on milliseconds: the bar is for the faster engine, with and without covariates."""
     parts = ", ".join(f"{name}: {value:.3f}" for name, value in found.items())
-    onnx = [value for name, value in found.items() if name.startswith(ENGINES[0])]
+    best = [value for name, value in found.items() if name.startswith(ENGINES[0])]
     return Row(
         "stream_update",
         "Live stream: ms per update in Python, hidden 64, horizon 24, calibrated",
         f"≤ {BAR_MS} ms ({ENGINES[0]} engine)",
         parts,
-        max(onnx) <= BAR_MS,
+        max(best) <= BAR_MS,
         figures,
     )
 

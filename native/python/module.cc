@@ -10,6 +10,8 @@
 
 #include "dispatch.h"
 
+bool add_step_type(PyObject* module);
+
 namespace {
 
 template <class T>
@@ -69,4 +71,9 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "Statewise's compiled ke
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__native() { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__native() {
+    PyObject* made = PyModule_Create(&module);
+    if (made == nullptr || add_step_type(made)) return made;
+    Py_DECREF(made);
+    return nullptr;
+}

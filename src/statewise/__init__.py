@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from statewise import testing as testing
+    from statewise.comparing.compare import compare as compare
+    from statewise.comparing.sweep import Sweep as Sweep
     from statewise.core import errors as errors
     from statewise.data import datasets as datasets
     from statewise.evaluation.backtest import backtest as backtest
@@ -35,10 +37,12 @@ _NAMES = {
     "Classical": "statewise.evaluation.comparison:Classical",
     "Forecast": "statewise.tasks.forecast:Forecast",
     "Model": "statewise.model:Model",
+    "Sweep": "statewise.comparing.sweep:Sweep",
     "TrainConfig": "statewise.training.config:TrainConfig",
     "backtest": "statewise.evaluation.backtest:backtest",
     "check_leak": "statewise.evaluation.leak:check_leak",
     "check_recency": "statewise.evaluation.leak:check_recency",
+    "compare": "statewise.comparing.compare:compare",
     "datasets": "statewise.data.datasets",
     "errors": "statewise.core.errors",
     "fit": "statewise.training.fit:fit",
@@ -54,11 +58,13 @@ __all__ = [
     "Classical",
     "Forecast",
     "Model",
+    "Sweep",
     "TrainConfig",
     "__version__",
     "backtest",
     "check_leak",
     "check_recency",
+    "compare",
     "datasets",
     "errors",
     "fit",

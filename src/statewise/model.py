@@ -24,11 +24,13 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
 from statewise.nn.ensemble import Ensemble
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
+from statewise.nn.native_step import step_program, verified
 from statewise.recurrence import Recurrence
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Series
 from statewise.rows.zones import is_fixed
 from statewise.streaming.engines import Engine
+from statewise.streaming.native_engine import NativeEngine
 from statewise.streaming.opening import onnx_engine, open_streams, stream_config
 from statewise.streaming.replay import record
 from statewise.streaming.session import Stream, StreamConfig
@@ -37,7 +39,7 @@ from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_network import Memory
 from statewise.tasks.forecaster import Forecaster, forecasts_at
 
-EngineName = Literal["auto", "torch", "onnx"]
+EngineName = Literal["auto", "native", "onnx", "torch"]
 _INPUTS = ("now", "future")
 
 
@@ -122,11 +124,15 @@ class Model:
         return Stream.restore(self.codec, self.engine(engine), snapshot, self.stream_config)
 
     def engine(self, name: EngineName = "auto") -> Engine:
-        """What computes a live step: "torch", or ONNX Runtime ("onnx"; "auto" takes it where it is at hand).
+        """What computes a live step: compiled kernels ("native"), ONNX Runtime ("onnx") or "torch".
 
-        The graph is exported when first asked for, which takes seconds; a loaded bundle brings it along.
+        "auto" takes the first of these that is at hand: the kernels where they are installed and hold all
+        parts of the step, the graph where the bundle brought it along. A graph is exported when first asked
+        for, which takes seconds. Raises ConfigError for "native" where it cannot be had.
         """
-        lookup(dict.fromkeys(("auto", "torch", "onnx")), name, "engine")
+        lookup(dict.fromkeys(("auto", "native", "onnx", "torch")), name, "engine")
+        if name == "native" or (name == "auto" and self._native):
+            return NativeEngine(self._program, self.bundle.model_hash)
         if name == "onnx" or (name == "auto" and self.step_onnx is not None and find_spec("onnxruntime")):
             return onnx_engine(self._bundle_with_step)
         return TorchEngine(self.forecaster, self.bundle.model_hash)
@@ -182,8 +188,9 @@ class Model:
 
     def save(self, path: str | os.PathLike[str], onnx: bool | None = None) -> Path:
         """Write the bundle (json, safetensors, card, sample rows). `onnx`: with the live step as a graph,
-        by default where the extra `onnx` is installed. Never pickle."""
-        wanted = find_spec("onnxscript") is not None if onnx is None else onnx
+        by default where the extra `onnx` is installed and the state has one size. Never pickle."""
+        able = find_spec("onnxscript") is not None and not LiveStep(self.forecaster, _INPUTS).growing
+        wanted = able if onnx is None else onnx
         bundle = self._bundle_with_step if wanted else replace(self.bundle, step_onnx=None)
         write_bundle(path, bundle)
         return Path(path)
@@ -228,6 +235,19 @@ class Model:
         live = LiveStep(self.forecaster, _INPUTS)
         examples = [torch.zeros((1, *spec.shape)) for spec in self.bundle.inputs]
         return replace(self.bundle, step_onnx=export_onnx(live, examples))
+
+    @cached_property
+    def _program(self) -> bytes:
+        inputs = {spec.name: spec.shape for spec in self.bundle.inputs}
+        return verified(step_program(self.forecaster, inputs), self.forecaster, inputs)
+
+    @cached_property
+    def _native(self) -> bool:
+        """Whether the compiled kernels can take the live step."""
+        try:
+            return bool(self._program)
+        except ConfigError:
+            return False
 
     def _forecasts(self, series: Series, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decoded forecasts [M, D, H, 1 + Q] made at `positions` of a series."""

@@ -2,6 +2,11 @@
 
 Functions, not methods. Beam search is `take`; a server batch is `concat`, `step`, `take`; truncated
 backpropagation is `detach`; padding is `where`; a snapshot is `named`.
+
+A memory that grows (a key-value cache) is a NamedTuple with a property `growing`: the names of the fields
+whose axis 1 holds one entry per step. Entries stand at the left, zeros after each row's count, so that zeros
+at the end mean nothing: where states meet (`map_state`, and so `concat` and `where`) the shorter ones are
+filled up with zeros.
 """
 
 from __future__ import annotations
@@ -18,7 +23,10 @@ State = Any  # Tensor | tuple[State, ...]: a recursive type that NamedTuples sat
 
 
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
-    """Apply `function` to corresponding tensors of one or several states of the same structure."""
+    """Apply `function` to corresponding tensors of one or several states of the same structure.
+
+    Of several states, the leaves that grow are first filled up with zeros to the longest.
+    """
     if isinstance(state, Tensor):
         return function(state, *others)
     if not isinstance(state, tuple):
@@ -26,7 +34,9 @@ def map_state(function: Callable[..., Tensor], state: State, *others: State) -> 
     for other in others:
         if type(other) is not type(state) or len(other) != len(state):
             raise ShapeError(f"state: structures differ: {_describe(state)} and {_describe(other)}.")
-    parts = [map_state(function, *leaf) for leaf in zip(state, *others, strict=True)]
+    leaves = zip(_fields(state), zip(state, *others, strict=True), strict=True)
+    growing = _growing(state)
+    parts = [map_state(function, *(_filled(leaf) if name in growing else leaf)) for name, leaf in leaves]
     return _rebuild(state, parts)
 
 
@@ -89,9 +99,19 @@ def batch_size(state: State) -> int:
     return next(iter(sizes.values()))
 
 
-def num_bytes(state: State) -> int:
+def size_in_bytes(state: State) -> int:
     """Memory of all tensors in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors(state))
+
+
+def align(state: State, other: State) -> tuple[State, State]:
+    """Both with the leaves that grow filled up with zeros to the longer one: the same memory, one shape."""
+    return map_state(lambda a, b: a, state, other), map_state(lambda a, b: b, state, other)
+
+
+def growing_leaves(state: State) -> set[str]:
+    """The names (as `named` gives them) of the leaves that grow along axis 1; empty for a fixed size."""
+    return set(_walk_growing(state, ""))
 
 
 def _walk(state: State, prefix: str) -> Iterator[tuple[str, Tensor]]:
@@ -102,6 +122,30 @@ def _walk(state: State, prefix: str) -> Iterator[tuple[str, Tensor]]:
         raise ShapeError(f"state: got {type(state).__name__}, want a tensor or a (named) tuple of states.")
     for name, part in zip(_fields(state), state, strict=True):
         yield from _walk(part, f"{prefix}.{name}" if prefix else name)
+
+
+def _walk_growing(state: State, prefix: str) -> Iterator[str]:
+    if not isinstance(state, tuple):
+        return
+    growing = _growing(state)
+    for name, part in zip(_fields(state), state, strict=True):
+        path = f"{prefix}.{name}" if prefix else name
+        if name in growing:
+            yield path
+        yield from _walk_growing(part, path)
+
+
+def _growing(state: tuple[State, ...]) -> Sequence[str]:
+    return cast(Sequence[str], getattr(state, "growing", ()))
+
+
+def _filled(leaves: Sequence[Tensor]) -> list[Tensor]:
+    longest = max(leaf.shape[1] for leaf in leaves)
+    return [leaf if leaf.shape[1] == longest else _longer(leaf, longest) for leaf in leaves]
+
+
+def _longer(leaf: Tensor, size: int) -> Tensor:
+    return torch.cat((leaf, leaf.new_zeros(leaf.shape[0], size - leaf.shape[1], *leaf.shape[2:])), dim=1)
 
 
 def _fill(template: State, leaves: Mapping[str, Tensor], prefix: str) -> State:

@@ -35,6 +35,11 @@ def draw() -> tuple[Tensor, Tensor, Tensor]:
     return make(B, T, X), make(B, H), make(B, H)
 
 
+def none(x: Tensor) -> tuple[Tensor, Tensor]:
+    """No dropout, no zoneout."""
+    return x.new_zeros(len(x), 0), x.new_zeros(len(x), 0)
+
+
 def gradients(value: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(value.square().sum(), leaves)
 
@@ -43,13 +48,13 @@ def close(got: Any, want: Any) -> None:
     torch.testing.assert_close(got, want, atol=1e-12, rtol=1e-12, check_stride=False)
 
 
-@pytest.mark.parametrize("form", ["forward", "_fused", "_scan", "_loop"])
+@pytest.mark.parametrize("form", ["_native", "_fused", "_by_hand", "_loop"])
 def test_lstm(form: str) -> None:
     theirs, ours = nn.LSTM(X, H, batch_first=True).double(), LSTM(X, H).double()
     copy_weights(theirs, ours)
     x, h, c = draw()
     run = getattr(ours, form)
-    y, state = run(x, LSTMState(h, c, x.new_zeros(B, 0)), None)
+    y, state = run(x, LSTMState(h, c, *none(x)), None)
     want, (h_n, c_n) = theirs(x, (h[None], c[None]))
     close((y, state.hidden, state.cell), (want, h_n[0], c_n[0]))
     got = gradients(y + state.cell[:, None], x, h, c, ours.input_weight, ours.recurrent_weight, ours.bias)
@@ -57,19 +62,19 @@ def test_lstm(form: str) -> None:
     close(got, gradients(want + c_n[0][:, None], x, h, c, *weights))
 
 
-@pytest.mark.parametrize("form", ["forward", "_fused", "_scan", "_loop"])
+@pytest.mark.parametrize("form", ["_native", "_fused", "_by_hand", "_loop"])
 def test_gru(form: str) -> None:
     theirs, ours = nn.GRU(X, H, batch_first=True).double(), GRU(X, H).double()
     copy_weights(theirs, ours)
     x, h, _ = draw()
     run = getattr(ours, form)
-    y, state = run(x, GRUState(h, x.new_zeros(B, 0)), None)
+    y, state = run(x, GRUState(h, *none(x)), None)
     want, h_n = theirs(x, h[None])
     close((y, state.hidden), (want, h_n[0]))
     close(gradients(y, x, h, *ours.parameters()), gradients(want, x, h, *theirs.parameters()))
 
 
-@pytest.mark.parametrize("form", ["forward", "_fused", "_loop"])
+@pytest.mark.parametrize("form", ["_native", "_fused", "_loop"])
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_rnn(form: str, nonlinearity: Any) -> None:
     theirs = nn.RNN(X, H, nonlinearity=nonlinearity, batch_first=True).double()
@@ -77,7 +82,7 @@ def test_rnn(form: str, nonlinearity: Any) -> None:
     copy_weights(theirs, ours)
     x, h, _ = draw()
     run = getattr(ours, form)
-    y, state = run(x, RNNState(h, x.new_zeros(B, 0)), None)
+    y, state = run(x, RNNState(h, *none(x)), None)
     want, h_n = theirs(x, h[None])
     close((y, state.hidden), (want, h_n[0]))
     weights = (theirs.weight_ih_l0, theirs.weight_hh_l0, theirs.bias_ih_l0)
@@ -107,7 +112,7 @@ def test_lengths_agree_with_torch_packing(cell: Any) -> None:
     want, final = theirs(packed)
     y, state = ours(x, None, lengths)
     close(y, nn.utils.rnn.pad_packed_sequence(want, batch_first=True)[0])
-    close(list(state[:-1]), [part[0] for part in (final if cell is LSTM else (final,))])
+    close(list(state[:-2]), [part[0] for part in (final if cell is LSTM else (final,))])
 
 
 def test_gru_with_the_reset_before_by_hand() -> None:
@@ -118,7 +123,7 @@ def test_gru_with_the_reset_before_by_hand() -> None:
     x, h = torch.tensor([[0.5]], dtype=torch.float64), torch.tensor([[0.25]], dtype=torch.float64)
     gate = torch.sigmoid(x + 1 + h + 1)  # r and z alike
     candidate = torch.tanh(x + 1 + gate * h + 1)
-    y, _ = cell.step(x, GRUState(h, x.new_zeros(1, 0)))
+    y, _ = cell.step(x, GRUState(h, *none(x)))
     close(y, (1 - gate) * candidate + gate * h)
 
 
@@ -140,5 +145,63 @@ def test_layer_norm_lstm_is_equations_20_to_22() -> None:
     i, f, g, o = gates.chunk(4, -1)
     after = f.sigmoid() * c + i.sigmoid() * g.tanh()
     want = o.sigmoid() * (norm(after, cell.cell_norm.weight) + cell.cell_norm.bias).tanh()
-    y, state = cell.step(x[:, 0], LSTMState(h, c, x.new_zeros(B, 0)))
+    y, state = cell.step(x[:, 0], LSTMState(h, c, *none(x)))
     close((y, state.cell), (want, after))
+
+
+@pytest.mark.parametrize("form", ["_native", "_loop"])
+def test_projection_is_that_of_torch(form: str) -> None:
+    theirs = nn.LSTM(X, H, batch_first=True, proj_size=2).double()
+    ours = LSTM(X, H, projection_size=2).double()
+    copy_weights(theirs, ours)
+    with torch.no_grad():
+        ours.projection_weight.copy_(theirs.weight_hr_l0)
+    x, h, c = draw()
+    h = h[:, :2]
+    y, state = getattr(ours, form)(x, LSTMState(h, c, *none(x)), None)
+    want, (h_n, c_n) = theirs(x, (h[None], c[None]))
+    close((y, state.hidden, state.cell), (want, h_n[0], c_n[0]))
+    got = gradients(y, x, h, c, ours.input_weight, ours.recurrent_weight, ours.projection_weight, ours.bias)
+    weights = (theirs.weight_ih_l0, theirs.weight_hh_l0, theirs.weight_hr_l0, theirs.bias_ih_l0)
+    close(got, gradients(want, x, h, c, *weights))
+
+
+def one_unit(**options: Any) -> tuple[LSTM, Tensor, LSTMState]:
+    """One unit with all weights 1, after c = 0.5 and h = 0.25."""
+    cell = LSTM(1, 1, **options).double()
+    for parameter in cell.parameters():
+        nn.init.ones_(parameter)
+    x = torch.tensor([[0.5]], dtype=torch.float64)
+    return cell, x, LSTMState(x * 0 + 0.25, x * 0 + 0.5, *none(x))
+
+
+def test_peepholes_by_hand() -> None:
+    """Equations of Gers and Schmidhuber 2000: i and f see the old cell, o the new one."""
+    cell, x, state = one_unit(peephole=True)
+    total = x + state.hidden + 1
+    gate = torch.sigmoid(total + state.cell)
+    new = gate * state.cell + gate * torch.tanh(total)
+    want = torch.sigmoid(total + new) * torch.tanh(new)
+    y, after = cell.step(x, state)
+    close((y, after.cell), (want, new))
+
+
+def test_coupled_gates_by_hand() -> None:
+    """The CIFG of Greff et al. 2017: i = 1 - f."""
+    cell, x, state = one_unit(coupled_gates=True)
+    total = x + state.hidden + 1
+    forget = torch.sigmoid(total)
+    new = forget * state.cell + (1 - forget) * torch.tanh(total)
+    y, after = cell.step(x, state)
+    close((y, after.cell), (torch.sigmoid(total) * torch.tanh(new), new))
+
+
+def test_zoneout_by_hand() -> None:
+    """Krueger et al. 2017, equation 5, in evaluation: the expectation; h from the cell before its zoneout."""
+    cell, x, state = one_unit(zoneout=0.25, zoneout_cell=0.5)
+    cell.eval()
+    total = x + state.hidden + 1
+    new = torch.sigmoid(total) * (state.cell + torch.tanh(total))
+    output = torch.sigmoid(total) * torch.tanh(new)
+    y, after = cell.step(x, state)
+    close((y, after.cell), (0.25 * state.hidden + 0.75 * output, 0.5 * state.cell + 0.5 * new))

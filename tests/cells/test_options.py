@@ -12,8 +12,10 @@ from statewise.cells.gru import GRU
 from statewise.cells.lstm import LSTM
 from statewise.cells.rnn import RNN
 from statewise.cells.start import NOISE
-from statewise.cells.table import CELLS
 from statewise.core.errors import ConfigError, ShapeError
+from statewise.ops.native import without_native
+
+CELLS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -162,3 +164,58 @@ def test_memory_stays_in_full_precision_under_autocast(cell: str, options: dict[
     for y, after in results:
         assert {leaf.dtype for leaf in states.tensors((y, after))} == {torch.float32}
     torch.testing.assert_close(results[0][0], want, atol=0.1, rtol=0.0)
+
+
+@pytest.mark.parametrize("make", [RNN, GRU, LSTM])
+def test_zoneout_keeps_units_as_often_as_asked(make: Any) -> None:
+    torch.manual_seed(0)
+    module = make(3, 50, zoneout=0.3)
+    state = module.initial_state(40)
+    state = state._replace(hidden=torch.randn_like(state.hidden))
+    y, after = module(torch.randn(40, 30, 3), state)
+    before = torch.cat((state.hidden[:, None], y[:, :-1]), dim=1)
+    stayed = (y == before).double()
+    assert stayed.mean().item() == pytest.approx(0.3, abs=0.01)
+    # unit by unit and row by row: no unit, row or step is favoured
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        assert stayed.mean(dim=axes).sub(0.3).abs().max() < 0.06
+    flat = stayed - 0.3
+    for other in (flat.roll(1, 0), flat.roll(1, 1), flat.roll(1, 2)):
+        assert (flat * other).mean().abs() < 0.01  # neighbours are drawn independently
+    assert torch.equal(after.draws[:, 1], torch.full((40,), 30))
+
+
+def test_zoneout_of_the_cell_alone() -> None:
+    torch.manual_seed(0)
+    module = LSTM(3, 200, zoneout_cell=0.5)
+    _, state = module.step(torch.randn(8, 3), module.initial_state(8))
+    _, after = module.step(torch.randn(8, 3), state)
+    assert (after.cell == state.cell).double().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert (after.hidden != state.hidden).all()
+
+
+@pytest.mark.parametrize("make", [RNN, GRU, LSTM])
+def test_zoneout_draws_the_same_without_the_extension(make: Any) -> None:
+    torch.manual_seed(0)
+    module = make(3, 17, zoneout=0.4)
+    x, state, lengths = torch.randn(5, 6, 3), module.initial_state(5), torch.tensor([6, 0, 1, 3, 5])
+    with without_native():
+        want, final = module(x, state, lengths)
+    got, last = module(x, state, lengths)
+    torch.testing.assert_close(got, want)
+    assert torch.equal(last.draws, final.draws)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"zoneout": 1.0}, "zoneout: got 1.0, want 0 ≤ rate < 1."),
+        ({"zoneout_cell": -0.1}, "zoneout_cell: got -0.1, want 0 ≤ rate < 1."),
+        ({"projection_size": -1}, "projection_size: got -1, want 0 or more."),
+    ],
+    ids=str,
+)
+def test_options_of_the_lstm_are_checked(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        LSTM(3, 8, **options)
+    assert str(refused.value) == text

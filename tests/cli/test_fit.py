@@ -16,6 +16,7 @@ from statewise.bundle import read_bundle
 from statewise.cli.fit import DataSettings, model_settings, rows_until
 from statewise.cli.main import main
 from statewise.core.errors import ConfigError, StreamError
+from statewise.model import load
 from statewise.training.fit import fit
 
 Refused = Callable[..., str]
@@ -47,6 +48,22 @@ def test_settings_at_the_prompt_win(work: Any, tmp_path: Path, capsys: pytest.Ca
     assert "fit:" not in said.err  # no bar where no terminal is
 
 
+def test_options_of_a_cell_at_the_prompt(work: Any, tmp_path: Path) -> None:
+    out = tmp_path / "mamba.sw"
+    words = [
+        "train.steps=1",
+        "model.cell=mamba",
+        "model.options.state_size=3",
+        "--no-onnx",
+        "--out",
+        str(out),
+    ]
+    assert main(["fit", str(work.experiment), *words]) == 0
+    assert read_bundle(out).config["backbone"]["options"] == {"state_size": 3}
+    assert read_bundle(out).config["training"]["experiment"]["model"]["options"] == {"state_size": 3}
+    assert load(out).backbone.options == {"state_size": 3}
+
+
 def test_a_checkpoint_goes_on(work: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--no-onnx", "--out", str(tmp_path / "m.sw"), "--checkpoint", str(tmp_path / "run.ckpt")]
     assert main(["fit", str(work.experiment), *words]) == 0
@@ -75,6 +92,8 @@ def test_model_settings_are_those_of_fit() -> None:
         ("model.cel=gru", "{file}: model: no such setting 'cel'. Did you mean 'cell'?"),
         ("model.cell=gruu", "cell: no such cell 'gruu'. Did you mean 'gru'?"),
         ("model.hidden_size=wide", "{file}: model.hidden_size: got 'wide', want a whole number."),
+        ("model.options=3", "{file}: model.options: got 3, want a table."),
+        ("model.options.windw=3", "options: no option 'windw' of 'gru'."),
         ("train.stps=3", "{file}: train: no such setting 'stps'. Did you mean 'steps'?"),
         ("data.path=none.csv", "{folder}/none.csv: no such file."),
         ("data.path=rows", "{folder}/rows: no such file, and no such data set."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,10 @@ from torch import nn
 
 from statewise.cells.gru import GRU
 from statewise.cells.lstm import LSTM
+from statewise.cells.mamba import Mamba
+from statewise.cells.qrnn import QRNN
+from statewise.cells.s5 import S5
+from statewise.core.config import from_mapping, to_mapping
 from statewise.core.errors import ConfigError, ShapeError
 from statewise.nn.backbone import Backbone, BackboneConfig
 from statewise.nn.block import Block
@@ -98,6 +103,42 @@ def test_weights_round_trip() -> None:
     assert torch.equal(one(x)[0], two(x)[0])
 
 
+def test_options_reach_the_cells_that_know_them() -> None:
+    options = {"state_size": 6, "window": 3}
+    config = BackboneConfig("mamba qrnn s5", hidden_size=4, num_layers=4, options=options)
+    mixers: list[Any] = [block.mixer for block in Backbone(3, config).blocks]
+    assert [type(mixer) for mixer in mixers] == [Mamba, QRNN, S5, Mamba]
+    assert mixers[0].state_size == mixers[3].state_size == 2 * mixers[2].pairs == 6
+    assert mixers[1].window == 3
+    assert config.cell_options("qrnn") == {"window": 3}
+
+
+def test_shared_settings_reach_only_cells_that_have_them() -> None:
+    config = BackboneConfig("mingru gru", num_layers=2, initial="learned")
+    assert config.cell_options("mingru") == {"initial": "learned"}
+    with pytest.raises(ConfigError) as caught:
+        BackboneConfig("gru mingru", num_layers=2, recurrent_dropout=0.1)
+    assert str(caught.value) == "recurrent_dropout: the cell 'mingru' has no such option."
+
+
+def test_config_round_trips_through_plain_values() -> None:
+    config = BackboneConfig("mamba gru", num_layers=2, layer_norm=False, options={"state_size": 6})
+    plain = json.loads(json.dumps(to_mapping(config)))
+    assert plain["options"] == {"state_size": 6}
+    again = from_mapping(BackboneConfig, plain, "backbone")
+    assert again == config
+    assert hash(again) == hash(config)
+    before_options = {name: value for name, value in plain.items() if name != "options"}
+    assert from_mapping(BackboneConfig, before_options, "backbone").options == {}
+
+
+def test_options_are_not_shared_with_the_caller() -> None:
+    options = {"state_size": 6}
+    config = BackboneConfig("mamba", options=options)
+    options["state_size"] = 7
+    assert config.options == {"state_size": 6}
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -108,6 +149,27 @@ def test_weights_round_trip() -> None:
         ({"num_layers": -1}, "num_layers: got -1, want 1 or more."),
         ({"dropout": 1.5}, "dropout: got 1.5, want 0 ≤ rate < 1."),
         ({"recurrent_dropout": -0.1}, "recurrent_dropout: got -0.1, want 0 ≤ rate < 1."),
+        (
+            {"options": {"reset_befor": True}},
+            "options: no option 'reset_befor' of 'gru'. Did you mean 'reset_after'?",
+        ),
+        (
+            {"cell": "mamba lru", "num_layers": 2, "options": {"stat_size": 1}},
+            "options: no option 'stat_size' of 'mamba' and 'lru'. Did you mean 'state_size'?",
+        ),
+        (
+            {"cell": "mamba", "options": {"state_size": "many"}},
+            "options.state_size: got 'many', want a whole number.",
+        ),
+        (
+            {"options": {"layer_norm": True}},
+            "options: 'layer_norm' is a setting of the backbone itself: give it there.",
+        ),
+        (
+            {"cell": "lstm", "hidden_size": 8, "options": {"projection_size": 4}},
+            "options.projection_size: got 4, want hidden_size, 8: all layers are as wide.",
+        ),
+        ({"cell": "s5", "layer_norm": True}, "layer_norm: the cell 's5' has no such option."),
     ],
 )
 def test_config_errors(fields: dict[str, Any], text: str) -> None:

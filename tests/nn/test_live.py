@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from statewise.cells.attention import Attention
 from statewise.core.errors import BundleError, MissingExtraError, ShapeError, StreamError
 from statewise.nn.backbone import Backbone, BackboneConfig
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
@@ -269,3 +270,52 @@ def test_a_graph_of_another_model_is_refused(network: Network, graph: bytes) -> 
         OnnxEngine(graph, ("x",), LiveStep(network, NAMES).initial_arrays(), "abc")
     with pytest.raises(BundleError, match=r"^step\.onnx: ONNX Runtime cannot load it: "):
         OnnxEngine(b"nonsense", NAMES, LiveStep(network, NAMES).initial_arrays(), "abc")
+
+
+@pytest.fixture(scope="module")
+def attention() -> Attention:
+    torch.manual_seed(0)
+    return Attention(3, 8)
+
+
+def test_a_state_that_grows_is_streamed_and_loaded(attention: Attention) -> None:
+    engine = TorchEngine(attention, "abc")
+    x = np.random.default_rng(0).normal(size=(9, 1, 3)).astype(np.float32)
+    state, answers = engine.initial(), []
+    for row in x[:5]:
+        answers.append(engine.step((row,), state)[0])
+        state = engine.step((row,), state)[1]
+    other = engine.load(engine.dump(state))
+    for row in x[5:]:
+        want, state = engine.step((row,), state)
+        got, other = engine.step((row,), other)
+        assert got.tobytes() == want.tobytes()
+        answers.append(got)
+    whole, _ = attention(torch.from_numpy(x).transpose(0, 1))
+    np.testing.assert_allclose(np.concatenate(answers), whole[0].detach(), atol=1e-6)
+    wrong = engine.dump(state) | {"keys": np.zeros((1, 9, 4, 3), np.float32)}
+    with pytest.raises(StreamError) as caught:
+        engine.load(wrong)
+    assert str(caught.value) == "state: leaf 'keys' is float32[1, 9, 4, 3], want float32[1, 9, 4, 2]."
+
+
+def test_a_state_that_grows_is_no_graph(attention: Attention) -> None:
+    with pytest.raises(ShapeError) as caught:
+        export_onnx(LiveStep(attention), [torch.randn(1, 3)])
+    assert str(caught.value) == (
+        "export: the state grows with every step (keys, values), a graph's has one size. "
+        "Give attention a window, or stream it with engine='torch'."
+    )
+
+
+def test_attention_over_a_window_exports() -> None:
+    torch.manual_seed(0)
+    cell = Attention(3, 8, window=4)
+    live = LiveStep(cell)
+    onnx = OnnxEngine(export_onnx(live, [torch.randn(1, 3)]), ("x",), live.initial_arrays(), "abc")
+    engine = TorchEngine(cell, "abc")
+    ours, theirs = onnx.initial(), engine.initial()
+    for row in np.random.default_rng(0).normal(size=(9, 1, 3)).astype(np.float32):
+        got, ours = onnx.step((row,), ours)
+        want, theirs = engine.step((row,), theirs)
+        np.testing.assert_allclose(got, want, atol=1e-5)

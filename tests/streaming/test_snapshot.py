@@ -130,3 +130,14 @@ def test_a_well_hashed_snapshot_without_its_parts_is_refused() -> None:
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     hash_arrays(digest, {"a": np.zeros(2)})
     assert refused(with_head({**head, "sha256": digest.hexdigest()})) == DAMAGED
+
+
+def test_states_that_grew_to_different_sizes_are_refused() -> None:
+    short, long = (SEEN._replace(leaves={"keys": np.zeros((1, size, 2), np.float32)}) for size in (3, 7))
+    assert len(unpack(pack([long, long], "abc"), "abc")) == 2
+    with pytest.raises(StreamError) as caught:
+        pack([short, long], "abc")
+    assert str(caught.value) == (
+        "snapshot: the state grows, and its leaf 'keys' has sizes [3, 2] and [7, 2]: no common file. "
+        "Take the snapshot of each stream by itself."
+    )

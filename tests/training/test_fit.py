@@ -59,6 +59,16 @@ def test_another_seed_gives_another_model(whole: Model, small_task: Forecast, fr
     assert torch.equal(other["network.linear"], weights(whole)["network.linear"])  # in closed form
 
 
+def test_options_of_the_cell_are_used_and_saved(
+    small_task: Forecast, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "recurrent_dropout": 0.0, "cell": "mamba", "options": {"state_size": 3}}
+    model = sw.fit(small_task, frame, train=QUICK, **settings)
+    assert any(weight.shape[-1] == 3 for name, weight in weights(model).items() if "log_decay" in name)
+    model.save(tmp_path / "model.sw", onnx=False)
+    assert sw.load(tmp_path / "model.sw").predict(frame).equals(model.predict(frame))
+
+
 @pytest.mark.parametrize("step", [1, 3, 5])
 @pytest.mark.parametrize("every", [0, 1])
 def test_a_run_that_is_interrupted_goes_on_bit_for_bit(

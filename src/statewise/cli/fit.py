@@ -7,6 +7,7 @@ import inspect
 import shlex
 from dataclasses import dataclass, field, make_dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -119,11 +120,15 @@ def model_settings() -> type[Any]:
 
     hints = get_type_hints(fit)
     options = [
-        (name, hints[name], field(default=parameter.default))
+        (name, hints[name], field(default_factory=partial(_same, parameter.default)))
         for name, parameter in inspect.signature(fit).parameters.items()
         if name not in _NOT_IN_MODEL
     ]
     return make_dataclass("ModelSettings", options, frozen=True)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _rows(settings: DataSettings, folder: Path, time: str) -> Any:

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from statewise import __version__
-from statewise.cli import backtest, datasets, demo, explain, export, fit, predict, stream
+from statewise.cli import backtest, compare, datasets, demo, explain, export, fit, predict, stream
 from statewise.core.errors import ConfigError, StatewiseError, suggestion
 
 VERBS = {
     "demo": demo,
     "fit": fit,
     "backtest": backtest,
+    "compare": compare,
     "explain": explain,
     "predict": predict,
     "stream": stream,

@@ -94,7 +94,7 @@ class _Rows:
 def _run(network: Recurrence, rows: _Rows, state: State, advance: Advance) -> tuple[Tensor, State]:
     """Last forecasts [B, D, H, 1 + Q] and states of all coalitions, in batches of bounded memory."""
     batch = states.batch_size(state)
-    row = states.num_bytes(state) // (4 * batch) * 4 + rows.horizon * (rows.future.shape[1] + 16) + 64
+    row = states.size_in_bytes(state) // (4 * batch) * 4 + rows.horizon * (rows.future.shape[1] + 16) + 64
     size = max(1, _BUDGET // (row * rows.length))
     found, after = [], []
     for coalitions in torch.split(torch.arange(batch), size):

@@ -41,6 +41,7 @@ class LiveStep(nn.Module):
         self.inputs = tuple(inputs)
         self._template = self.recurrence.initial_state(1)
         self.leaves = tuple(states.named(self._template))
+        self.growing = states.growing_leaves(self._template)
 
     def initial_leaves(self, batch: int = 1) -> tuple[Tensor, ...]:
         """The leaves of the initial state, [batch, ...] each, in the order of `leaves`."""
@@ -95,10 +96,18 @@ class TorchEngine:
         return {name: leaf.numpy().copy() for name, leaf in states.named(state).items()}
 
     def load(self, leaves: Mapping[str, np.ndarray]) -> State:
-        check_leaves(leaves, self.dump(self._initial))
+        check_leaves(leaves, self._expected(leaves))
         with torch.inference_mode():
             tensors = {name: torch.from_numpy(np.array(leaf, order="C")) for name, leaf in leaves.items()}
             return states.from_named(self._initial, tensors)
+
+    def _expected(self, leaves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The initial leaves, but those that grow as long as they come."""
+        want = self.dump(self._initial)
+        for name in states.growing_leaves(self._initial) & set(leaves):
+            first, _, *rest = want[name].shape
+            want[name] = np.empty((first, *leaves[name].shape[1:2], *rest), want[name].dtype)
+        return want
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -116,8 +125,14 @@ def export_onnx(live: LiveStep, inputs: Sequence[Tensor], batch: Literal["any", 
     """`live` as one ONNX graph with explicit state in and out, from example `inputs` ([B, ...] each).
 
     The batch axis is free with batch="any" (a network whose step fixes the batch needs "one"). Takes a few
-    seconds. Raises MissingExtraError without the extra `onnx`, ShapeError when tracing the network fails.
+    seconds. Raises MissingExtraError without the extra `onnx`, ShapeError when tracing the network fails or
+    its state grows (the graph's buffers have one size).
     """
+    if live.growing:
+        raise ShapeError(
+            f"export: the state grows with every step ({', '.join(sorted(live.growing))}), a graph's has one "
+            "size. Give attention a window, or stream it with engine='torch'."
+        )
     rows = 2 if batch == "any" else 1
     tensors = [tensor.detach().cpu()[:1].expand(rows, *tensor.shape[1:]).clone() for tensor in inputs]
     example = (*tensors, *(leaf.clone() for leaf in live.initial_leaves(rows)))

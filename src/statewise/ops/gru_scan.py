@@ -1,121 +1,174 @@
-"""The gated recurrent unit over a whole sequence, with its gradient written out.
+"""The gated recurrent unit over whole sequences, with all that may act inside its loop.
 
-Automatic differentiation keeps and revisits about ten small tensors per step. Here the step's derivatives
-are computed for all steps at once, so that the way back takes three small operations per step and one matrix
-product for the weights at the end. In training on one CPU core it takes a third of torch.gru's time for one
-row of 500 steps at 64 units, half for 8 rows, and as much where the matrix products dominate (64 rows, 128
-units).
+With p_t the projected input, k the dropout mask, N_1 and N_2 layer norms (or nothing), s_t the zoneout:
 
-With p_t the projected input and k the dropout mask (Cho et al. 2014, reset after the product, as cuDNN):
+    r, z = σ(p_rz + N_1(U_rz (k ⊙ h)) + d_rz)
+    n = tanh(p_n + r ⊙ (N_2(U_n (k ⊙ h)) + d_n)),   or with the reset before the product
+    n = tanh(p_n + N_2(U_n (r ⊙ k ⊙ h)) + d_n)
+    h' = (1 - s) ⊙ ((1 - z) ⊙ n + z ⊙ h) + s ⊙ h
 
-    q_t = U (k ⊙ h_{t-1}) + d
-    r, z = σ(p_rz + q_rz),  n = tanh(p_n + r ⊙ q_n),  h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+Cho et al. 2014; zoneout: Krueger et al. 2017. Rows lie one after another without padding (ops/ragged.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import layer_norm, linear
+
+from statewise.ops.native import kernel_name, native_for, pointer, threads
+from statewise.ops.recurrent import contiguous, each_row, steps_per_row, weight_gradient
+
+Given = tuple[Any, ...]  # projected, weight, bias, initial, gate_gain, candidate_gain
 
 
-def gru_scan(projected: Tensor, weight: Tensor, bias: Tensor, initial: Tensor, keep: Tensor) -> Tensor:
-    """Hidden states [T, B, H] for p `projected` [T, B, 3 H], U `weight` [3 H, H], d `bias` [3 H], T ≥ 1.
+class GRULoop(NamedTuple):
+    """What acts inside the loop: dropout, zoneout (a rate in evaluation), layer norm, order of the reset."""
 
-    `initial` is h_0 [B, H]; `keep` is the mask k [B, H], or [B, 0] for none (it gets no gradient). Time comes
-    first here, so that every step is one block of memory. Differentiable once.
+    keep: Tensor | None = None  # [B, H], no gradient
+    stay: Tensor | None = None  # [N, H], no gradient
+    stay_rate: float = 0.0  # for all units where `stay` is None
+    gate_gain: Tensor | None = None  # [2 H]
+    candidate_gain: Tensor | None = None  # [H]
+    reset_after: bool = True
+
+
+def gru_update(
+    projected: Tensor, h: Tensor, weight: Tensor, bias: Tensor, loop: GRULoop, stay: Tensor | float
+) -> Tensor:
+    """One step: p [B, 3 H] and h [B, H] to the next h; `stay` [B, H] or a rate."""
+    size = h.shape[-1]
+    seen = h if loop.keep is None else h * loop.keep
+    gates = _normed(linear(seen, weight[: 2 * size]), loop.gate_gain)
+    r, z = (projected[:, : 2 * size] + gates + bias[: 2 * size]).sigmoid().chunk(2, dim=-1)
+    source = seen if loop.reset_after else r * seen
+    candidate = _normed(linear(source, weight[2 * size :]), loop.candidate_gain) + bias[2 * size :]
+    n = (projected[:, 2 * size :] + (r * candidate if loop.reset_after else candidate)).tanh()
+    after = (1 - z) * n + z * h
+    return after if isinstance(stay, float) and stay == 0.0 else stay * h + (1 - stay) * after
+
+
+def gru_scan(
+    projected: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    initial: Tensor,
+    loop: GRULoop,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Hidden states [N, H] and the last one of each row [B, H].
+
+    `projected` is p [N, 3 H] for the real steps of row 0, then of row 1, …; `weight` U [3 H, H], `bias` d
+    [3 H], `initial` h_0 [B, H]; `lengths` [B], or None when all rows have N / B steps. With `reverse` every
+    row runs from its last step to its first. Differentiable once.
     """
-    with torch.autocast(weight.device.type, enabled=False):
-        parts = (part.to(weight.dtype) for part in (projected, weight, bias, initial, keep))
-        outputs: Tensor = _GRUScan.apply(*parts)  # type: ignore[no-untyped-call]
-    return outputs
+    given = (projected, weight, bias, initial, loop.gate_gain, loop.candidate_gain)
+    module = native_for(*given, loop.keep, loop.stay)
+    if module is None:
+        return gru_scan_reference(projected, weight, bias, initial, loop, lengths, reverse)
+    time, lengths = steps_per_row(len(projected), len(initial), lengths)
+    call = _Call(module, loop, lengths, time, reverse)
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given):
+        outputs: tuple[Tensor, Tensor] = _GRUScan.apply(call, *given)  # type: ignore[no-untyped-call]
+        return outputs
+    hidden, final, *_ = call.forward(given, keep=False)
+    return hidden, final
 
 
 def gru_scan_reference(
-    projected: Tensor, weight: Tensor, bias: Tensor, initial: Tensor, keep: Tensor
-) -> Tensor:
+    projected: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    initial: Tensor,
+    loop: GRULoop,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
     """The same as the equations stand: what `gru_scan` is held to."""
-    h, outputs = initial, []
-    for p_t in projected.unbind(0):
-        q_r, q_z, q_n = torch.nn.functional.linear(_dropped(h, keep), weight, bias).chunk(3, dim=-1)
-        p_r, p_z, p_n = p_t.chunk(3, dim=-1)
-        z = (p_z + q_z).sigmoid()
-        h = (1 - z) * (p_n + (p_r + q_r).sigmoid() * q_n).tanh() + z * h
-        outputs.append(h)
-    return torch.stack(outputs)
+    keep = torch.ones_like(initial) if loop.keep is None else loop.keep
+    along = () if loop.stay is None else (loop.stay,)
+
+    def run(parts: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h, mask), stay = state, parts[1] if len(parts) > 1 else loop.stay_rate
+        return gru_update(parts[0], h, weight, bias, loop._replace(keep=mask), stay), mask
+
+    hidden, last = each_row(run, projected, (initial, keep), lengths, reverse, along)
+    return hidden, last[0]
+
+
+def _normed(x: Tensor, gain: Tensor | None) -> Tensor:
+    return x if gain is None else layer_norm(x, x.shape[-1:], gain)
+
+
+class _Call(NamedTuple):
+    """One call of the kernels: what is not differentiated."""
+
+    module: ModuleType
+    loop: GRULoop
+    lengths: Tensor | None
+    time: int
+    reverse: bool
+
+    def forward(self, given: Given, keep: bool) -> tuple[Any, ...]:
+        """Hidden states, the last ones, and (kept for the way back) gates, normalised products, scales."""
+        projected, weight, bias, initial, gate_gain, candidate_gain = given
+        batch, size = initial.shape
+        steps, none = len(projected), projected.new_empty(0)
+        hidden, final = projected.new_empty(steps, size), torch.empty_like(initial)
+        gates = projected.new_empty(steps, 4 * size) if keep else none
+        normal = keep and gate_gain is not None
+        normed, scales = (projected.new_empty(steps, n) if normal else none for n in (3 * size, 2))
+        parts = contiguous(projected, weight, bias, initial, self.loop.keep, self.loop.stay)
+        gains = contiguous(gate_gain, candidate_gain)
+        getattr(self.module, kernel_name("gru_forward", initial))(
+            *map(pointer, parts), self.loop.stay_rate, *map(pointer, (*gains, self.lengths, hidden, final)),
+            *(pointer(part) if len(part) else 0 for part in (gates, normed, scales)),
+            batch, self.time, size, int(self.loop.reset_after), int(self.reverse), threads(),
+        )  # fmt: skip
+        return hidden, final, gates, normed, scales
 
 
 class _GRUScan(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, projected: Tensor, weight: Tensor, bias: Tensor, initial: Tensor, keep: Tensor
-    ) -> Tensor:
-        time, batch, _ = projected.shape
-        size = initial.shape[1]
-        hidden = initial.new_empty(time, batch, size)
-        q, rz, n = (
-            torch.empty_like(projected),
-            hidden.new_empty(time, batch, 2 * size),
-            torch.empty_like(hidden),
-        )
-        r, z = rz.chunk(2, dim=-1)
-        # One view per step, all made at once: slicing inside the loop would cost as much as the arithmetic.
-        views = (
-            projected[..., : 2 * size],
-            projected[..., 2 * size :],
-            q,
-            q[..., : 2 * size],
-            q[..., 2 * size :],
-        )
-        steps = [view.unbind(0) for view in (*views, rz, r, z, n, hidden)]
-        h, across = initial, weight.t()
-        for p_rz, p_n, q_t, q_rz, q_n, rz_t, r_t, z_t, n_t, h_t in zip(*steps, strict=True):
-            torch.addmm(bias, _dropped(h, keep), across, out=q_t)
-            torch.add(p_rz, q_rz, out=rz_t).sigmoid_()
-            torch.addcmul(p_n, r_t, q_n, out=n_t).tanh_()
-            h = torch.lerp(n_t, h, z_t, out=h_t)
-        ctx.save_for_backward(weight, initial, keep, q, rz, n, hidden)
-        return hidden
+    def forward(ctx: Any, call: _Call, *given: Any) -> tuple[Tensor, ...]:
+        hidden, final, *kept = call.forward(given, keep=True)
+        ctx.call = call
+        ctx.save_for_backward(*given[1:], hidden, *kept)
+        ctx.set_materialize_grads(False)
+        return hidden, final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, initial, keep, q, rz, n, hidden = ctx.saved_tensors
-        before = torch.cat((initial.unsqueeze(0), hidden[:-1]))
-        slopes, slope_n, z = _slopes(q, rz, n, before)
-        total, grad_initial = _way_back(grad, slopes, z, weight, keep)
-        spread = total.unsqueeze(2)
-        grad_q = (slopes * spread).flatten(2)
-        grad_p = torch.cat((grad_q[..., : rz.shape[-1]], slope_n * total), dim=-1)
-        grad_weight = grad_q.flatten(0, 1).t() @ _dropped(before, keep).flatten(0, 1)
-        return grad_p, grad_weight, grad_q.sum(dim=(0, 1)), grad_initial, None
-
-
-def _slopes(q: Tensor, rz: Tensor, n: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """∂h_t/∂q_t [T, B, 3, H], elementwise; ∂h_t/∂p_n [T, B, H]; and z [T, B, H]."""
-    r, z = rz.chunk(2, dim=-1)
-    slope_n = (1 - z) * (1 - n * n)
-    slope_r = slope_n * q[..., rz.shape[-1] :] * r * (1 - r)
-    slope_z = (before - n) * z * (1 - z)
-    return torch.stack((slope_r, slope_z, slope_n * r), dim=2), slope_n, z
-
-
-def _way_back(grad: Tensor, slopes: Tensor, z: Tensor, weight: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of every h_t [T, B, H], through all later steps too, and that of h_0."""
-    total = torch.empty_like(z)
-    flowing = torch.zeros_like(z[0])
-    steps = [part.unbind(0) for part in (grad, slopes, z, total)]
-    for grad_t, slope_t, z_t, total_t in zip(*(reversed(part) for part in steps), strict=True):
-        torch.add(grad_t, flowing, out=total_t)
-        grad_q = (slope_t * total_t.unsqueeze(1)).flatten(1)
-        if keep.shape[-1]:
-            flowing = torch.addcmul(total_t * z_t, grad_q @ weight, keep)
-        else:
-            flowing = torch.addmm(total_t * z_t, grad_q, weight)
-    return total, flowing
-
-
-def _dropped(hidden: Tensor, keep: Tensor) -> Tensor:
-    return hidden * keep if keep.shape[-1] else hidden
+    def backward(
+        ctx: Any, grad_hidden: Tensor | None, grad_final: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        weight, _, initial, gate_gain, candidate_gain, hidden, *kept = ctx.saved_tensors
+        call: _Call = ctx.call
+        loop, (batch, size) = call.loop, initial.shape
+        steps, none = len(hidden), hidden.new_empty(0)
+        grad_hidden = torch.zeros_like(hidden) if grad_hidden is None else grad_hidden
+        grad_projected, grad_initial = hidden.new_empty(steps, 3 * size), torch.empty_like(initial)
+        grad_gates = none if gate_gain is None else hidden.new_empty(steps, 2 * size)
+        grad_candidate, before = torch.empty_like(hidden), torch.empty_like(hidden)
+        source = none if loop.reset_after else torch.empty_like(hidden)
+        sums = hidden.new_zeros(2, threads(), 3 * size)
+        given = contiguous(grad_hidden, grad_final, weight, initial, loop.keep, loop.stay)
+        gains = contiguous(gate_gain, candidate_gain)
+        results = (grad_projected, grad_gates, grad_candidate, before, source, grad_initial, sums[0], sums[1])
+        getattr(call.module, kernel_name("gru_backward", hidden))(
+            *map(pointer, given), loop.stay_rate,
+            *map(pointer, (*gains, call.lengths, hidden, *kept, *results)),
+            batch, call.time, size, int(loop.reset_after), int(call.reverse), threads(),
+        )  # fmt: skip
+        grad_weight = torch.empty_like(weight)
+        through = grad_projected[:, : 2 * size] if gate_gain is None else grad_gates
+        weight_gradient(through, before, grad_weight[: 2 * size])
+        weight_gradient(grad_candidate, before if loop.reset_after else source, grad_weight[2 * size :])
+        grad_bias, grad_gain = sums.sum(dim=1)
+        gain_gradients = (None, None) if gate_gain is None else (grad_gain[: 2 * size], grad_gain[2 * size :])
+        return None, grad_projected, grad_weight, grad_bias, grad_initial, *gain_gradients

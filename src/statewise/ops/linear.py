@@ -25,7 +25,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     The compiled product where it is the faster one (float32 on the CPU, not small, not an Intel processor),
     else torch.nn.functional.linear. Differentiable, twice too.
     """
-    if x.numel() * weight.shape[0] < SMALL or x.dtype != torch.float32 or not _faster():
+    if torch.compiler.is_compiling():  # a choice by size would tie an exported graph to its batch
+        return functional.linear(x, weight, bias)
+    if x.numel() * weight.shape[0] < SMALL or x.dtype != torch.float32 or not faster():
         return functional.linear(x, weight, bias)
     if torch.is_autocast_enabled("cpu") or native_for(x, weight, bias) is None:
         return functional.linear(x, weight, bias)
@@ -71,6 +73,7 @@ def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None, add: 
 
 
 @cache
-def _faster() -> bool:
+def faster() -> bool:
+    """Whether the compiled product is the faster one on this machine."""
     module = extension()
     return module is not None and module.vendor() != "intel" and module.target() != "plain"

@@ -1,93 +1,135 @@
-"""The long short-term memory over a whole sequence, with its gradient written out.
+"""The long short-term memory over whole sequences, with all that may act inside its loop.
 
-For a dropout mask inside the loop, which torch's (still faster) fused kernel does not take. As in `gru_scan`
-the step's derivatives are computed for all steps at once; the way back is a few small operations per step.
+With p_t the projected input, k the dropout mask, N and N_c layer norms (or nothing), w peepholes (or zero),
+P the projection (or nothing), s zoneout:
 
-With p_t the projected input (bias included) and k the dropout mask:
+    i, f, g, o = split(p_t + N(U (k ⊙ h)))
+    f = σ(f + w_f ⊙ c),   i = σ(i + w_i ⊙ c), or 1 - f with coupled gates (then i is not in the split)
+    c~ = f ⊙ c + i ⊙ tanh(g),   o = σ(o + w_o ⊙ c~)
+    h~ = P (o ⊙ tanh(N_c(c~)))
+    c' = (1 - s_c) ⊙ c~ + s_c ⊙ c,   h' = (1 - s_h) ⊙ h~ + s_h ⊙ h
 
-    i, f, g, o = split(p_t + U (k ⊙ h_{t-1})),  c_t = σ(f) ⊙ c_{t-1} + σ(i) ⊙ tanh(g),  h_t = σ(o) ⊙ tanh(c_t)
+Peepholes: Gers and Schmidhuber 2000; projection: Sak et al. 2014; coupled gates: Greff et al. 2017; layer
+norm: Ba et al. 2016; zoneout: Krueger et al. 2017. Rows lie end to end without padding (ops/ragged.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn.functional import layer_norm, linear
+
+from statewise.ops.lstm_native import LSTMCall, LSTMScan
+from statewise.ops.native import native_for
+from statewise.ops.recurrent import each_row, steps_per_row
+
+
+class LSTMLoop(NamedTuple):
+    """What acts inside the loop."""
+
+    keep: Tensor | None = None  # dropout [B, P], no gradient
+    stay_hidden: Tensor | None = None  # zoneout [N, P], no gradient
+    stay_cell: Tensor | None = None  # zoneout [N, H], no gradient
+    rate_hidden: float = 0.0  # for all units where the mask is None: zoneout in evaluation
+    rate_cell: float = 0.0
+    gain: Tensor | None = None  # layer norm of the gates [4 H] ([3 H] when coupled)
+    cell_gain: Tensor | None = None  # layer norm of the cell [H]
+    cell_bias: Tensor | None = None  # [H], with `cell_gain` only
+    peephole: Tensor | None = None  # input, forget, output [3, H]; the first is not used when coupled
+    projection: Tensor | None = None  # [P, H]
+    coupled: bool = False
+
+
+Stay = Tensor | float
+
+
+def lstm_update(
+    projected: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weight: Tensor,
+    loop: LSTMLoop,
+    stay_hidden: Stay,
+    stay_cell: Stay,
+) -> tuple[Tensor, Tensor]:
+    """One step: p [B, 4 H], h [B, P] and c [B, H] to the next h and c; the stays are masks or rates."""
+    across = linear(h if loop.keep is None else h * loop.keep, weight)
+    total = projected + (across if loop.gain is None else layer_norm(across, across.shape[-1:], loop.gain))
+    *entry, f, g, o = total.chunk(3 if loop.coupled else 4, dim=-1)
+    f = _through(f, loop.peephole, 1, c).sigmoid()
+    i = 1 - f if loop.coupled else _through(entry[0], loop.peephole, 0, c).sigmoid()
+    cell = f * c + i * g.tanh()
+    o = _through(o, loop.peephole, 2, cell).sigmoid()
+    seen = (
+        cell if loop.cell_gain is None else layer_norm(cell, cell.shape[-1:], loop.cell_gain, loop.cell_bias)
+    )
+    output = o * seen.tanh()
+    hidden = output if loop.projection is None else linear(output, loop.projection)
+    # Under autocast the products are in half precision; the memory stays in full precision.
+    return _zoned(hidden.to(h.dtype), h, stay_hidden), _zoned(cell, c, stay_cell)
 
 
 def lstm_scan(
-    projected: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
-) -> tuple[Tensor, Tensor]:
-    """All h and c [T, B, H] for p `projected` [T, B, 4 H], U `weight` [4 H, H], T ≥ 1.
+    projected: Tensor,
+    weight: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    loop: LSTMLoop,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states [N, P], and of each row the last one [B, P] and the last cell [B, H].
 
-    `hidden` and `cell` are h_0 and c_0 [B, H]; `keep` is the mask k [B, H], or [B, 0] for none (it gets no
-    gradient). Time comes first here, so that every step is one block of memory. Differentiable once.
+    `projected` is p [N, 4 H] for the real steps of row 0, then of row 1, …; `weight` U [4 H, P], `hidden` h_0
+    [B, P], `cell` c_0 [B, H]; `lengths` [B], or None when all rows have N / B steps. With `reverse` every row
+    runs from its last step to its first. Differentiable once.
     """
-    with torch.autocast(weight.device.type, enabled=False):
-        parts = (part.to(weight.dtype) for part in (projected, weight, hidden, cell, keep))
-        outputs: tuple[Tensor, Tensor] = _LSTMScan.apply(*parts)  # type: ignore[no-untyped-call]
-    return outputs
+    given = (projected, weight, hidden, cell, *_learned(loop))
+    module = native_for(*given, loop.keep, loop.stay_hidden, loop.stay_cell)
+    if module is None:
+        return lstm_scan_reference(projected, weight, hidden, cell, loop, lengths, reverse)
+    time, lengths = steps_per_row(len(projected), len(hidden), lengths)
+    masks = (loop.keep, loop.stay_hidden, loop.stay_cell)
+    call = LSTMCall(module, masks, (loop.rate_hidden, loop.rate_cell), loop.coupled, lengths, time, reverse)
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given):
+        outputs: tuple[Tensor, Tensor, Tensor] = LSTMScan.apply(call, *given)  # type: ignore[no-untyped-call]
+        return outputs
+    return call.forward(given, keep=False)[:3]
 
 
 def lstm_scan_reference(
-    projected: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
-) -> tuple[Tensor, Tensor]:
+    projected: Tensor,
+    weight: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    loop: LSTMLoop,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
     """The same as the equations stand: what `lstm_scan` is held to."""
-    rows = []
-    for p_t in projected.unbind(0):
-        i, f, g, o = (p_t + _dropped(hidden, keep) @ weight.t()).chunk(4, dim=-1)
-        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        hidden = o.sigmoid() * cell.tanh()
-        rows.append((hidden, cell))
-    hiddens, cells = zip(*rows, strict=True)
-    return torch.stack(hiddens), torch.stack(cells)
+    keep = torch.ones_like(hidden) if loop.keep is None else loop.keep
+    along = tuple(part for part in (loop.stay_hidden, loop.stay_cell) if part is not None)
+
+    def run(parts: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h, c, mask), stays = state, list(parts[1:])
+        stay_hidden: Any = loop.rate_hidden if loop.stay_hidden is None else stays.pop(0)
+        stay_cell: Any = loop.rate_cell if loop.stay_cell is None else stays.pop(0)
+        now = loop._replace(keep=mask)
+        return *lstm_update(parts[0], h, c, weight, now, stay_hidden, stay_cell), mask
+
+    outputs, last = each_row(run, projected, (hidden, cell, keep), lengths, reverse, along)
+    return outputs, last[0], last[1]
 
 
-class _LSTMScan(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, projected: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        time, size = projected.shape[0], hidden.shape[1]
-        gates = torch.empty_like(projected)
-        hiddens, cells, bent = (hidden.new_empty(time, *hidden.shape) for _ in range(3))
-        # One view per step, all made at once: slicing inside the loop would cost as much as the arithmetic.
-        views = (projected, gates, *gates.chunk(4, dim=-1), cells, bent, hiddens)
-        steps = [view.unbind(0) for view in views]
-        h, c, across = hidden, cell, weight.t()
-        for p_t, gates_t, i, f, g, o, c_t, bent_t, h_t in zip(*steps, strict=True):
-            total = torch.addmm(p_t, _dropped(h, keep), across)
-            torch.sigmoid(total, out=gates_t)
-            torch.tanh(total[:, 2 * size : 3 * size], out=g)
-            c = torch.mul(f, c, out=c_t).addcmul_(i, g)
-            h = torch.mul(o, torch.tanh(c, out=bent_t), out=h_t)
-        ctx.save_for_backward(weight, hidden, cell, keep, gates, hiddens, cells, bent)
-        return hiddens, cells
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_hidden: Tensor, grad_cell: Tensor) -> tuple[Tensor | None, ...]:
-        weight, hidden, cell, keep, gates, hiddens, cells, bent = ctx.saved_tensors
-        i, f, g, o = gates.chunk(4, dim=-1)
-        before = torch.cat((cell.unsqueeze(0), cells[:-1]))
-        of_cell = torch.stack((g * i * (1 - i), before * f * (1 - f), i * (1 - g * g)), dim=2)
-        of_hidden, bend = bent * o * (1 - o), o * (1 - bent * bent)
-        grad_gates = torch.empty_like(gates)
-        parts = (grad_hidden, grad_cell, of_cell, of_hidden, bend, f, grad_gates)
-        h, c = torch.zeros_like(hidden), torch.zeros_like(cell)
-        for gh_t, gc_t, cell_t, hidden_t, bend_t, f_t, out in zip(
-            *(reversed(part.unbind(0)) for part in parts), strict=True
-        ):
-            h = h + gh_t
-            c = torch.addcmul(c + gc_t, h, bend_t)
-            torch.cat(((cell_t * c.unsqueeze(1)).flatten(1), hidden_t * h), dim=1, out=out)
-            h, c = _dropped(out @ weight, keep), c * f_t
-        earlier = _dropped(torch.cat((hidden.unsqueeze(0), hiddens[:-1])), keep)
-        grad_weight = grad_gates.flatten(0, 1).t() @ earlier.flatten(0, 1)
-        return grad_gates, grad_weight, h, c, None
+def _learned(loop: LSTMLoop) -> tuple[Tensor | None, ...]:
+    return loop.projection, loop.peephole, loop.gain, loop.cell_gain, loop.cell_bias
 
 
-def _dropped(hidden: Tensor, keep: Tensor) -> Tensor:
-    return hidden * keep if keep.shape[-1] else hidden
+def _through(gate: Tensor, peephole: Tensor | None, which: int, cell: Tensor) -> Tensor:
+    return gate if peephole is None else gate + peephole[which] * cell
+
+
+def _zoned(after: Tensor, before: Tensor, stay: Stay) -> Tensor:
+    return after if isinstance(stay, float) and stay == 0.0 else stay * before + (1 - stay) * after

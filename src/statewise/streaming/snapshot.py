@@ -42,7 +42,10 @@ class Session(NamedTuple):
 
 
 def pack(sessions: Sequence[Session], model_hash: str) -> bytes:
-    """Sessions of one model as bytes; the same sessions give the same bytes."""
+    """Sessions of one model as bytes; the same sessions give the same bytes.
+
+    Raises StreamError when the state grows and the sessions' states have different sizes.
+    """
     arrays = _stack(sessions)
     names = [session.series_id for session in sessions]
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "model": model_hash, "series": names}
@@ -74,12 +77,23 @@ def _stack(sessions: Sequence[Session]) -> dict[str, np.ndarray]:
     if sessions:
         arrays["session.static"] = np.stack([s.static for s in sessions])
         names = sessions[0].leaves
-        arrays |= {f"leaf.{name}": np.concatenate([s.leaves[name] for s in sessions]) for name in names}
+        arrays |= {f"leaf.{name}": _joined(name, [s.leaves[name] for s in sessions]) for name in names}
     shapes = [s.values.shape for s in sessions if s.values is not None]
     if shapes:
         nothing = np.full(shapes[0], np.nan)
         arrays["session.values"] = np.stack([nothing if s.values is None else s.values for s in sessions])
     return arrays
+
+
+def _joined(name: str, leaves: Sequence[np.ndarray]) -> np.ndarray:
+    sizes = {leaf.shape[1:] for leaf in leaves}
+    if len(sizes) > 1:
+        got = " and ".join(str(list(size)) for size in sorted(sizes)[:2])
+        raise StreamError(
+            f"snapshot: the state grows, and its leaf '{name}' has sizes {got}: no common file. "
+            "Take the snapshot of each stream by itself."
+        )
+    return np.concatenate(leaves)
 
 
 def _session(arrays: Mapping[str, np.ndarray], row: int, name: str) -> Session:

@@ -120,9 +120,14 @@ class ForecastProblem(Generic[Network]):
 
     def loss(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Mean loss over the trained forecasts of a chunk."""
+        total, weight, after = self.total(network, chunk, state)
+        return total / weight.clamp(min=1), after
+
+    def total(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, Tensor, State]:
+        """Summed loss over the trained forecasts of a chunk, how many these are, and the state after."""
         losses, counts, after = network.losses(chunk.inputs, chunk.target, state)
         weight = chunk.weight[..., None, None] * counts.to(losses.dtype)
-        return (losses * weight).sum() / weight.sum().clamp(min=1), after
+        return (losses * weight).sum(), weight.sum(), after
 
     def validate(self, network: Network) -> float:
         """Mean loss over the held-out tails; their state is warmed by the rows before."""

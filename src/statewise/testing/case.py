@@ -28,7 +28,10 @@ LAW = {
 
 
 class Start(NamedTuple):
-    """A state to begin from: fresh, or after some steps, so that no part of it is zero by chance."""
+    """A state to begin from: fresh, or after some steps, so that no part of it is zero by chance.
+
+    In a warm state every row has seen another number of steps, as in a server's batch.
+    """
 
     name: str
     state: State
@@ -60,6 +63,7 @@ class Case:
         """Raise LawError unless `got` equals `want`, leaf by leaf, within the tolerance times `scale`."""
         if signature(got) != signature(want):
             raise self.fail(item, f"{what}: got {fields(got)}, want {fields(want)}")
+        got, want = states.align(got, want)
         for leaf, (a, b) in enumerate(zip(states.tensors(got), states.tensors(want), strict=True)):
             largest, where = difference(a, b)
             if not largest <= self.tolerance * scale:
@@ -79,6 +83,7 @@ class Case:
 
     def unchanged(self, item: int, what: str, value: State, copy: State, how: str = " in place") -> None:
         """Raise LawError unless `value` still is what `copy` was, bit by bit."""
+        value, copy = states.align(value, copy)
         for (name, now), was in zip(states.named(value).items(), states.tensors(copy), strict=True):
             if difference(now, was)[0] != 0.0:
                 raise self.fail(item, f"{what}{how} ({name})")
@@ -87,7 +92,8 @@ class Case:
 def starts(case: Case) -> list[Start]:
     """The states to begin from."""
     fresh = case.module.initial_state(case.batch)
-    _, warm = case.module(case.draw(), fresh)
+    ages = case.time - torch.arange(case.batch) % case.time
+    _, warm = case.module(case.draw(), fresh, ages)
     return [Start("a fresh state", fresh), Start("a warm state", warm)]
 
 

@@ -9,12 +9,18 @@ from statewise.state import State
 
 
 def signature(value: State) -> object:
-    """What has to stay the same: nested types, shapes, dtypes and devices."""
+    """What has to stay the same: nested types, shapes, dtypes and devices; not the size of what grows."""
     if isinstance(value, tuple):
-        return type(value), tuple(signature(part) for part in value)
+        growing, names = getattr(value, "growing", ()), getattr(value, "_fields", range(len(value)))
+        forms = (_any_size if name in growing else signature for name in names)
+        return type(value), tuple(form(part) for form, part in zip(forms, value, strict=True))
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype, value.device
     return type(value)
+
+
+def _any_size(leaf: Tensor) -> object:
+    return leaf.shape[0], tuple(leaf.shape[2:]), leaf.dtype, leaf.device
 
 
 def fields(value: State) -> str:

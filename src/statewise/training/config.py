@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from statewise.core.errors import ConfigError, lookup
+from statewise.core.quantities import in_seconds
+from statewise.nn.memory import parse_memory
 from statewise.training.optimizer import OPTIMIZERS
 from statewise.training.schedule import SCHEDULES
 
 PRECISIONS = ("float32", "bfloat16")
 DEFAULT_STEPS = 1000
-_UNITS = {"": 1, "s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*?)s?")
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,9 @@ class TrainConfig:
     gradient_clip: float = 1.0  # largest global norm of the gradient
     batch_size: int = 32  # lanes per chunk; read by the problem
     chunk_length: int | None = None  # steps per chunk; None: whole sequences; read by the problem
+    memory: float | str = (
+        0  # for the way back through a chunk: "50 MB", 0.1 of what it would take, "64 steps"
+    )
     validate_every: int = 50  # steps; the last step is always validated
     patience: int = 10  # validations without a better score before training stops
     average: float = 0.0  # decay of the moving average of weights that is validated and kept
@@ -54,6 +56,8 @@ class TrainConfig:
         lookup(dict.fromkeys(PRECISIONS), self.precision, "precision")
         if self.threads != "auto" and not (_is_whole(self.threads) and _at_least(1)(self.threads)):
             raise ConfigError(f"threads: got {self.threads!r}, want 'auto' or a whole number of at least 1.")
+        if self.memory:
+            parse_memory(self.memory)
         seconds(self.time_budget, "time_budget")
         seconds(self.checkpoint_every, "checkpoint_every")
 
@@ -65,12 +69,10 @@ class TrainConfig:
 
 def seconds(duration: float | str, name: str) -> float:
     """Seconds in `duration`: a number, or text such as "90 s", "2 min", "1.5 hours"."""
-    if _is_number(duration) and math.isfinite(float(duration)) and float(duration) >= 0:
-        return float(duration)
-    match = _DURATION.fullmatch(duration.strip().lower()) if isinstance(duration, str) else None
-    if match is None or match[2] not in _UNITS:
+    value = in_seconds(duration)
+    if value is None or not 0 <= value < math.inf:
         raise ConfigError(f"{name}: got {duration!r}, want seconds or text such as '90 s', '2 min', '1.5 h'.")
-    return float(match[1]) * _UNITS[match[2]]
+    return value
 
 
 def _is_number(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from statewise.cells.start import Initial
 from statewise.core.config import to_mapping
 from statewise.core.errors import ConfigError
 from statewise.model import Model, build, with_samples
-from statewise.nn.backbone import BackboneConfig
+from statewise.nn.backbone import NO_OPTIONS, BackboneConfig
+from statewise.nn.memory import parse_memory
 from statewise.rows.panel import Panel, panel
 from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
@@ -23,6 +24,7 @@ from statewise.tasks.forecast_problem import ForecastProblem, Lanes
 from statewise.training.config import DEFAULT_TRAIN, TrainConfig
 from statewise.training.loop import Progress
 from statewise.training.loop import train as train_steps
+from statewise.training.memory import InMemory
 from statewise.training.randomness import TorchStream
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -41,6 +43,7 @@ def fit(
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
     initial: Initial = "zero",
+    options: Mapping[str, Any] = NO_OPTIONS,
     members: int = 1,
     train: TrainConfig = DEFAULT_TRAIN,
     validation: float = 0.1,
@@ -50,8 +53,9 @@ def fit(
     """Train a forecaster for `task` on the rows of `data` (any frame, or a path).
 
     `cell` is a name or a pattern ("lstm gru"); its state starts from `initial`: "zero", "learned" or
-    "random". The last `validation` share of each series is held out for early stopping and the choice of
-    the best weights (0: train on all rows to the last step). With `checkpoint`, a path, the run is saved
+    "random"; `options` are further options of the cell ({"state_size": 32}). The last `validation` share of
+    each series is held out for early stopping and the choice of the best weights (0: train on all rows to
+    the last step). With `checkpoint`, a path, the run is saved
     there and goes on from there bit for bit. `members` networks are trained one after the other, from
     seeds of their own, and their forecasts averaged: a little more accurate, that many times slower;
     `train`'s limits and the checkpoint file (".1", ".2" …) are those of each.
@@ -62,7 +66,14 @@ def fit(
     if not 0 <= validation < 0.9:
         raise ConfigError(f"validation: got {validation}, want a share from 0 to below 0.9.")
     backbone = BackboneConfig(
-        cell, hidden_size, num_layers, dropout, recurrent_dropout, layer_norm, initial=initial
+        cell,
+        hidden_size,
+        num_layers,
+        dropout,
+        recurrent_dropout,
+        layer_norm,
+        initial=initial,
+        options=options,
     )
     rows = panel(data, task.schema)
     codec = task.codec(rows)
@@ -114,7 +125,8 @@ def _run(
 
     last = None
     hide = None if show else True  # None: a bar in a terminal or a notebook, nothing in a log file
-    steps = train_steps(problem, config, checkpoint)
+    trained = InMemory(problem, parse_memory(config.memory)) if config.memory else problem
+    steps = train_steps(trained, config, checkpoint)
     bar = tqdm(total=1000, desc="fit", disable=hide, bar_format=_BAR, dynamic_ncols=True)
     with bar, closing(steps):  # closed at once when interrupted: the run is saved, the best weights are kept
         for last in steps:

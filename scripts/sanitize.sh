@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs the tests of the kernels and of the steps under sanitizers:
+#   scripts/sanitize.sh address   addresses, leaks of the steps, undefined behaviour
+#   scripts/sanitize.sh thread    races between the threads of a kernel
+# Builds into build/<kind>; needs g++ and the development environment (make venv).
+set -eu
+cd "$(dirname "$0")/.."
+kind=${1:-address}
+case $kind in address) library=libasan.so ;; thread) library=libtsan.so ;; *) echo "want address or thread" >&2; exit 2 ;; esac
+python=$PWD/.venv/bin/python
+built=$PWD/build/$kind
+mkdir -p "$built/programs"
+export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD/src" OMP_NUM_THREADS=2
+cmake -S . -B "$built" -DSTATEWISE_SANITIZE="$kind" -DPython_EXECUTABLE="$python" >/dev/null
+cmake --build "$built" -j2 --target _native steps_test
+
+"$python" scripts/step_programs.py "$built/programs"
+export ASAN_OPTIONS=halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+for simd in plain avx2 avx512; do
+  echo "steps, $simd"
+  STATEWISE_SIMD=$simd "$built/steps_test" "$built"/programs/*.steps
+done
+
+# Python and torch are not built with the sanitizer: what they never free, and their own threads, are not our concern.
+export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:report_signal_unsafe=0
+export STATEWISE_NATIVE=$built/_native.abi3.so LD_PRELOAD=$(g++ -print-file-name=$library)
+"$python" -m pytest -q -p no:cacheprovider tests/streaming/test_stepper.py tests/ops \
+  --deselect tests/streaming/test_stepper.py::test_runs_without_torch

@@ -1,0 +1,83 @@
+"""The minimal gated recurrent unit of Feng et al. 2024 ("Were RNNs all we needed?", section 3.1).
+
+With x the input, h the hidden state, ⊙ elementwise, and neither gate nor candidate looking at h:
+
+    z  = σ(W_z x + b_z)                 how much of the candidate enters
+    v  = W_v x + b_v                    candidate; g(v) with positive=True
+    h' = (1 - z) ⊙ h + z ⊙ v
+
+positive=True is what the paper trains (appendix B): g(v) = v + ½ for v ≥ 0, σ(v) below, and the first state
+is g of the start. The paper needs it to run the scan in log space; this scan does not, so both forms are
+offered.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from statewise.cells.start import Initial, Start
+from statewise.cells.weights import gate_bias, input_weight
+from statewise.ops.channels import columns
+from statewise.ops.linear import linear
+from statewise.ops.min_gru_scan import min_gru_scan
+from statewise.ops.positive import positive_value
+from statewise.recurrence import Recurrence, check_sequence, last_real, zero_padding
+
+
+class MinGRUState(NamedTuple):
+    """The memory of a minimal GRU."""
+
+    hidden: Tensor  # [B, H]
+
+
+class MinGRU(Recurrence):
+    """One layer of minimal gated recurrent units: x [B, T, I] to hidden states [B, T, H].
+
+    The update gate starts at bias -1, so that the memory starts as open as that of the other gated cells.
+    With `positive` every hidden state is above zero. Raises ShapeError, ConfigError.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        positive: bool = False,
+        initial: Initial = "zero",
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.positive = input_size, hidden_size, positive
+        self.input_weight = input_weight(2, hidden_size, input_size)
+        self.bias = gate_bias(2, hidden_size, open_gate=0, openness=-1.0)
+        self.initial_hidden = Start(initial, hidden_size)
+
+    def initial_state(self, batch: int) -> MinGRUState:
+        """The start of `batch` rows."""
+        start = self.initial_hidden(batch, self.bias)
+        return MinGRUState(positive_value(start) if self.positive else start)
+
+    def step(self, x: Tensor, state: MinGRUState) -> tuple[Tensor, MinGRUState]:
+        """One observation [B, I] to the hidden state [B, H]."""
+        gate, value = self._project(x)
+        value = positive_value(value) if self.positive else value
+        hidden = torch.lerp(state.hidden, value, gate.sigmoid())
+        return hidden, MinGRUState(hidden)
+
+    def forward(
+        self, x: Tensor, state: MinGRUState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, MinGRUState]:
+        """A sequence [B, T, I] to hidden states [B, T, H], by a scan."""
+        check_sequence(x, lengths, self.input_size, "mingru")
+        state = self.initial_state(x.shape[0]) if state is None else state
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            return x.new_zeros(*x.shape[:2], self.hidden_size), state
+        gate, value = self._project(zero_padding(x, lengths))
+        outputs = min_gru_scan(gate, value, state.hidden, lengths, positive=self.positive)
+        return outputs, MinGRUState(last_real(outputs, state.hidden, lengths))
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        # Under autocast the product is in half precision; the memory stays in full precision.
+        return columns(linear(x, self.input_weight, self.bias).to(self.bias.dtype), 2)
