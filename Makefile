@@ -40,7 +40,7 @@ help:
 
 # The editable install is pure Python; the kernels are built in place, so that a change of theirs is one
 # `make native` away.
-EDITABLE := $(PIP) --config-settings=wheel.cmake=false -e
+EDITABLE := $(PIP) --config-settings=wheel.cmake=false --config-settings=wheel.py-api=py3 -e
 NATIVE := src/statewise/_native.abi3.so
 NATIVE_SOURCES := CMakeLists.txt $(wildcard native/*/*)
 

@@ -88,17 +88,16 @@ def main() -> None:
     print(table)
     if not quick:
         PAGE.write_text(table, encoding="utf-8")
+    recalled = ", ".join(f"{NAMES[one.cell]} {one.gap:,}" for one in found)
     made = [
         Row(
-            f"textbook_{one.cell}",
-            f"Textbook table: {NAMES[one.cell]}",
+            "textbook",
+            "The textbook's table (docs/textbook.md): steps over which a symbol is recalled",
             "measured",
-            f"recalls over {one.gap} steps; state {one.memory[0]:,} -> {one.memory[1]:,} bytes; "
-            f"{one.near:.2f} -> {one.far:.2f} bits per byte at {FAR}",
+            recalled,
             True,
-            vars(one),
+            {one.cell: vars(one) for one in found},
         )
-        for one in found
     ]
     write("quality.textbook", made, protocol(), {"width": WIDTH}, quick)
 

@@ -47,7 +47,7 @@ def main() -> None:
         print(grown(options.memory))
         return
     keep_freed_memory()
-    turns = 3 if options.quick else 9
+    turns = 3 if options.quick else 7
     rows = [linear_row(turns), fallback_row("linear", turns), exact_row(), selective_row(turns)]
     rows += [fallback_row("selective", 3), million_row(options.quick)]
     config = {"turns": turns, "burst_s": BURST, "mambapy": installed("mambapy")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from statistics import median
 from typing import Any
 
@@ -32,9 +33,9 @@ PROTOCOL = """One layer, I = H, float32 in and out, one thread, called from one 
 Statewise: `stepper.bind(x, state, out)`, called without arguments. ONNX Runtime: a graph of one LSTM or GRU
 node with the same weights, one thread, sequential, inputs and outputs bound once, its state bound to one
 buffer as input and output, `run_with_iobinding`. All in turns, bursts of {burst:.2f} s, {turns} turns,
-medians. Flat: the median of 20 batches of 1,000 steps after {first} steps and after {late:,}. Allocation:
-bytes in use of the C library (mallinfo2) over 100,000 steps. Sessions: {sessions} rows in one call of the
-same layer on both sides; the bits are compared with one row after another."""
+medians. Flat: the median of 60 batches of 1,000 steps after {first} steps and after {late:,}. Allocation:
+bytes in use of the C library (mallinfo2) over 100,000 steps, the least of three rounds. Sessions: {sessions}
+rows in one call of the same layer on both sides; the bits are compared with one row after another."""
 
 
 def main() -> None:
@@ -56,14 +57,12 @@ def cell_of(name: str, size: int) -> Recurrence:
     return CELLS[name].make(size, size).eval()
 
 
-def bound(
-    cell: Recurrence, size: int, rows: int = 1, int8: bool = False, threads: int = 1
-) -> tuple[Callable[[], None], Any]:
+def bound(cell: Recurrence, size: int, rows: int = 1, int8: bool = False) -> tuple[Callable[[], None], Any]:
     """A step of `rows` sessions on its own arrays, and these."""
     stepper = Stepper(step_program(cell, {"x": (size,)}, int8=int8))
     x = np.random.default_rng(0).normal(size=(rows, size)).astype(np.float32)
     arrays = (x, stepper.initial(rows), np.empty((rows, stepper.output_size), np.float32))
-    return stepper.bind(*arrays, threads), (stepper, *arrays)
+    return stepper.bind(*arrays), (stepper, *arrays)
 
 
 def steps(name: str, size: int, turns: int, burst: float) -> dict[str, float]:
@@ -80,9 +79,7 @@ def steps(name: str, size: int, turns: int, burst: float) -> dict[str, float]:
     return found
 
 
-def onnx_step(
-    name: str, cell: Recurrence, size: int, rows: int, threads: int = 1
-) -> tuple[Callable[[], Any], np.ndarray]:
+def onnx_step(name: str, cell: Recurrence, size: int, rows: int) -> tuple[Callable[[], Any], np.ndarray]:
     """One step of ONNX Runtime with the weights of `cell`, and the array that holds its hidden state."""
     import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
@@ -114,7 +111,7 @@ def onnx_step(
     graph = helper.make_graph([node], "step", list(info.values()), after, held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
     options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -174,42 +171,35 @@ def figures(found: Mapping[tuple[str, int], Mapping[str, float]]) -> dict[str, A
 
 
 def sessions_row(turns: int, burst: float) -> Row:
-    """The line on many sessions in one call: on one thread and on two, and in 8 bits."""
-    cell, found = cell_of("lstm", SESSION_SIZE), {}
-    for threads in (1, 2):
-        calls = {
-            "fp32": bound(cell, SESSION_SIZE, SESSIONS, threads=threads)[0],
-            "int8": bound(cell, SESSION_SIZE, SESSIONS, int8=True, threads=threads)[0],
-            "onnx": onnx_step("lstm", cell, SESSION_SIZE, SESSIONS, threads)[0],
-        }
-        for name, times in interleaved(calls, turns, burst).items():
-            found[f"{name} {threads}"] = 1e6 * median(times)
-    _, (stepper, x, state, out) = bound(cell, SESSION_SIZE, SESSIONS)
+    """The line on many sessions in one call."""
+    cell = cell_of("lstm", SESSION_SIZE)
+    fp32, (stepper, x, state, out) = bound(cell, SESSION_SIZE, SESSIONS)
+    int8, _ = bound(cell, SESSION_SIZE, SESSIONS, int8=True)
+    onnx, _ = onnx_step("lstm", cell, SESSION_SIZE, SESSIONS)
+    times = interleaved({"fp32": fp32, "int8": int8, "onnx": onnx}, turns, burst)
+    found = {name: 1e6 * median(each) for name, each in times.items()}
     state[:] = np.random.default_rng(1).normal(size=state.shape)
     apart = [stepper(x[row], state[row]) for row in range(SESSIONS)]
     stepper.step(x, state, out)
     same = all(
         np.array_equal(y, out[row]) and np.array_equal(s, state[row]) for row, (y, s) in enumerate(apart)
     )
-    parts = [
-        f"{kind}, {threads} thread{'s'[: threads - 1]}: {found[f'{kind} {threads}']:.0f} µs "
-        f"({found[f'onnx {threads}'] / found[f'{kind} {threads}']:.2f}×)"
-        for kind in ("fp32", "int8")
-        for threads in (1, 2)
-    ]
+    parts = [f"{kind} {found[kind]:.0f} µs ({found['onnx'] / found[kind]:.2f}×)" for kind in ("fp32", "int8")]
     return Row(
         "step_sessions",
         f"{SESSIONS} sessions stepped in one call, LSTM, hidden {SESSION_SIZE} (times ONNX Runtime, float32)",
         f"≥ {BAR_SESSIONS}× ONNX Runtime; bits equal to one by one",
-        f"{'; '.join(parts)}; bits {'equal' if same else 'NOT equal'}",
-        found["onnx 1"] / found["fp32 1"] >= BAR_SESSIONS and same,
+        f"{', '.join(parts)}; bits {'equal' if same else 'NOT equal'}",
+        found["onnx"] / found["fp32"] >= BAR_SESSIONS and same,
         found,
     )
 
 
 def flat_row(late: int) -> Row:
     """The line on the cost of a late step."""
-    step, _ = bound(cell_of("lstm", SESSION_SIZE), SESSION_SIZE)
+    cell = cell_of("lstm", SESSION_SIZE)
+    many(bound(cell, SESSION_SIZE)[0], late // 10)  # the processor at its usual speed
+    step, _ = bound(cell, SESSION_SIZE)
     many(step, FIRST)
     early = median(batches(step))
     many(step, late)
@@ -226,14 +216,14 @@ def flat_row(late: int) -> Row:
 
 
 def batches(step: Callable[[], None]) -> list[float]:
-    """Microseconds of a step in each of 20 batches of 1,000."""
-    times = interleaved({"step": lambda: many(step, 1000)}, 20, 1e-6)["step"]
+    """Microseconds of a step in each of 60 batches of 1,000."""
+    times = interleaved({"step": lambda: many(step, 1000)}, 60, 1e-6)["step"]
     return [1e3 * each for each in times]
 
 
 def many(step: Callable[[], None], count: int) -> None:
     """`count` steps."""
-    for _ in range(count):
+    for _ in repeat(None, count):
         step()
 
 
@@ -242,10 +232,12 @@ def still_row() -> Row:
     grown = {}
     for name in ONNX_NAMES:
         step, _ = bound(cell_of(name, SESSION_SIZE), SESSION_SIZE)
-        for _ in range(2):  # the first round pays for what measuring takes itself
+        rounds = []
+        for _ in range(3):  # some rounds pay for what Python keeps of the measuring
             before = in_use()
             many(step, 100_000)
-            grown[name] = in_use() - before
+            rounds.append(in_use() - before)
+        grown[name] = min(rounds, key=abs)
     return Row(
         "step_allocation",
         "Bytes that the C library hands out over 100,000 steps",

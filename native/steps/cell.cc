@@ -68,11 +68,12 @@ struct Words {
 struct Side {
     const Packed& matrix;
     const float* first;
-    int64_t stride;
+    int64_t stride, panels;
     const Line* lines;
 
-    Side(const Packed& weights, int32_t address, const Frame& frame, uint8_t* room)
-        : matrix(weights), first(frame.at(address, 0)), stride(frame.step(address)), lines(nullptr) {
+    Side(const Packed& weights, int32_t address, int64_t units, const Frame& frame, uint8_t* room)
+        : matrix(weights), first(frame.at(address, 0)), stride(frame.step(address)), panels(registers(units)),
+          lines(nullptr) {
         if (!matrix.bytes) return;
         Line* made = reinterpret_cast<Line*>(room);
         uint8_t* bytes = room + sizeof(Line) * static_cast<size_t>(frame.rows);
@@ -86,8 +87,10 @@ struct Side {
     SW_INLINE void sums(int64_t panel, int64_t row, Vec<float> (&found)[P][R][N]) const {
         const float* x[R];
         for (int line = 0; line < R; ++line) x[line] = first + (row + line) * stride;
-        const uint8_t* from = static_cast<const uint8_t*>(matrix.data) + panel * N * share(matrix.columns, matrix.bytes);
-        multiply<N, R, P>(matrix, from, x, lines == nullptr ? nullptr : lines + row, found);
+        const int64_t even = panel / 2 * 2, width = even + 1 < panels ? 2 * N : N;
+        const uint8_t* from = static_cast<const uint8_t*>(matrix.data) + even * N * share(matrix.columns, matrix.bytes);
+        from += (panel - even) * N * SW_BYTES;
+        multiply<N, R, P>(matrix, from, width, x, lines == nullptr ? nullptr : lines + row, found);
     }
 };
 
@@ -116,8 +119,8 @@ template <class Cell>
 void run(const Words& words, const Packed* packed, const Frame& frame) {
     const Packed &x_matrix = packed[words.x_matrix], &h_matrix = packed[words.h_matrix];
     const size_t room = sizeof(Line) + 4 * static_cast<size_t>(quads(x_matrix.columns));
-    const Side x(x_matrix, words.x, frame, frame.bytes);
-    const Side h(h_matrix, words.h, frame, frame.bytes + (room * static_cast<size_t>(frame.rows) + 15) / 16 * 16);
+    const Side x(x_matrix, words.x, words.size, frame, frame.bytes);
+    const Side h(h_matrix, words.h, words.size, frame, frame.bytes + (room * static_cast<size_t>(frame.rows) + 15) / 16 * 16);
     const int64_t panels = registers(words.size);
     if (frame.rows != 1) {
         each(panels, frame.backwards, [&](int64_t panel) { rows_of<Cell>(words, x, h, frame, panel); });

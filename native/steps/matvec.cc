@@ -32,7 +32,7 @@ template <int N, int R>
 void some(const Packed& matrix, const uint8_t* panel, const float* const* x, const Line* given, float* const* y,
           int64_t lanes) {
     Vec<float> sums[1][R][N];
-    multiply<N, R, 1>(matrix, panel, x, given, sums);
+    multiply<N, R, 1>(matrix, panel, N, x, given, sums);
     for (int line = 0; line < R; ++line)
         for (int v = 0; v < N; ++v)
             if (lanes >= (v + 1) * W) store<float>(y[line] + v * W, sums[0][line][v]);
@@ -118,17 +118,27 @@ size_t packed_bytes(const Matrix& matrix) {
     return static_cast<size_t>(matrix.gates * registers(units) * share(matrix.columns, matrix.scales >= 0));
 }
 
-// Output o is unit o of one long list of registers, four to a panel; with gates, a panel holds a register of the
-// same units of each gate.
+// Where output `row` lies: the first register of its panel, the registers side by side there, its lane among theirs.
+struct Place {
+    int64_t first, width, lane;
+};
+
+Place place_of(const Matrix& matrix, int64_t row) {
+    const int64_t gates = matrix.gates, units = matrix.rows / gates, unit = row % units, panel = unit / W;
+    if (gates == 1) {
+        const int64_t first = row / W / WIDE * WIDE, rest = registers(units) - first;
+        return {first, rest < WIDE ? rest : WIDE, row - first * W};
+    }
+    const int64_t even = panel / 2 * 2, width = even + 1 < registers(units) ? 2 * gates : gates;
+    return {even * gates, width, ((panel - even) * gates + row / units) * W + unit % W};
+}
+
 void pack(const Matrix& matrix, const float* constants, const uint8_t* weights, void* to) {
     const bool small = matrix.scales >= 0;
-    const int64_t columns = matrix.columns, units = matrix.rows / matrix.gates, size = share(columns, small);
+    const int64_t columns = matrix.columns, size = share(columns, small);
     std::memset(to, 0, packed_bytes(matrix));
     for (int64_t row = 0; row < matrix.rows; ++row) {
-        const int64_t unit = row % units, wide = registers(units);
-        const int64_t first = matrix.gates > 1 ? unit / W * matrix.gates : row / W / WIDE * WIDE;
-        const int64_t width = matrix.gates > 1 ? matrix.gates : wide - first < WIDE ? wide - first : WIDE;
-        const int64_t lane = matrix.gates > 1 ? row / units * W + unit % W : row - first * W;
+        const auto [first, width, lane] = place_of(matrix, row);
         float* begin = reinterpret_cast<float*>(static_cast<uint8_t*>(to) + first * size);
         if (matrix.bias >= 0) begin[lane] = constants[matrix.bias + row];
         const uint8_t* from = weights + matrix.start;

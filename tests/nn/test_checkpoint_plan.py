@@ -89,7 +89,7 @@ def test_enough_memory_is_plain_backpropagation() -> None:
 
 def test_runs_are_no_longer_than_pays() -> None:
     found = plan(4000, Footprint(state=1, fixed=0, step=1_000_000), 3_000_000_000)
-    assert found.run == 48
+    assert found.run == 28
 
 
 def test_too_little_memory_is_refused() -> None:

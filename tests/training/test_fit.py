@@ -64,7 +64,8 @@ def test_options_of_the_cell_are_used_and_saved(
 ) -> None:
     settings = {**SETTINGS, "recurrent_dropout": 0.0, "cell": "mamba", "options": {"state_size": 3}}
     model = sw.fit(small_task, frame, train=QUICK, **settings)
-    assert any(weight.shape[-1] == 3 for name, weight in weights(model).items() if "log_decay" in name)
+    sizes = {name.rpartition(".")[2]: weight.numel() for name, weight in weights(model).items()}
+    assert sizes["log_decay"] == 3 * sizes["around"]  # one per channel and state
     model.save(tmp_path / "model.sw", onnx=False)
     assert sw.load(tmp_path / "model.sw").predict(frame).equals(model.predict(frame))
 

@@ -147,7 +147,7 @@ class GRU(Recurrence):
     def _fused(self, x: Tensor, state: GRUState, lengths: Tensor | None) -> tuple[Tensor, GRUState]:
         weights = (self.input_weight, self.recurrent_weight, self.input_bias, self.recurrent_bias)
         before = state.hidden.unsqueeze(0)
-        outputs, _ = torch.gru(x, before, weights, True, 1, 0.0, self.training, False, True)
+        outputs, _ = torch.gru(x, before, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
         return self._finish(outputs, state, lengths)
 
     def _by_hand(self, x: Tensor, state: GRUState, lengths: Tensor | None) -> tuple[Tensor, GRUState]:

@@ -185,7 +185,7 @@ class LSTM(Recurrence):
     def _fused(self, x: Tensor, state: LSTMState, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
         weights = (self.input_weight, self.recurrent_weight, self.bias, torch.zeros_like(self.bias))
         before = (state.hidden.unsqueeze(0), state.cell.unsqueeze(0))
-        outputs, _, cell = torch.lstm(x, before, weights, True, 1, 0.0, self.training, False, True)
+        outputs, _, cell = torch.lstm(x, before, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
         # Under autocast the products are in half precision; the memory stays in full precision.
         outputs, cell = outputs.to(state.hidden.dtype), cell.to(state.cell.dtype)
         if lengths is None:

@@ -40,8 +40,8 @@ def step_program(recurrence: Recurrence, inputs: Mapping[str, Sequence[int]], *,
     live.recurrence.float()
     if live.growing:
         raise ConfigError(
-            f"native step: the state grows with every step ({', '.join(live.growing)}), want one size "
-            "(attention: give it a window)."
+            f"native step: the state grows with every step ({', '.join(sorted(live.growing))}), "
+            "want one size (attention: give it a window)."
         )
     leaves = dict(zip(live.leaves, (leaf.detach() for leaf in live.initial_leaves()), strict=True))
     examples = [torch.zeros(1, *shape) for shape in inputs.values()]

@@ -1,7 +1,8 @@
 """The long short-term memory over a whole sequence, with its gradient written out.
 
-For a dropout mask inside the loop, which torch's (still faster) fused kernel does not take. As in `gru_scan`
-the step's derivatives are computed for all steps at once; the way back is a few small operations per step.
+For a dropout mask inside the loop, which torch's fused kernel does not take, where there are no compiled
+kernels. As in `gru_by_hand` the step's derivatives are computed for all steps at once; the way back is a few
+small operations per step.
 
 With p_t the projected input (bias included) and k the dropout mask:
 
