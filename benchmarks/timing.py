@@ -47,5 +47,5 @@ def keep_freed_memory() -> None:
     import ctypes
 
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in ((-1, 1 << 30), (-3, 1 << 30)):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+        for option, value in ((-1, -1), (-4, 0)):  # M_TRIM_THRESHOLD: never; M_MMAP_MAX: none
             libc.mallopt(option, value)

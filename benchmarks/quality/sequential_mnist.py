@@ -246,7 +246,7 @@ def run(task: str, folder: Path, validate: bool, quick: bool) -> dict[str, Any]:
     batch_size = chosen["train"]["batch_size"]
     problem = (WholeImages if whole else LastPixels)(network, images, held_out, batch_size)
     each = -(-len(images.labels) // batch_size)
-    extra = {"validate_every": each, "patience": 0, "threads": torch.get_num_threads(), "seed": SEED}
+    extra = {"validate_every": each, "patience": 0, "threads": 1, "seed": SEED}
     config = TrainConfig(**chosen["train"], **extra)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{task}.json"

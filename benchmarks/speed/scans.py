@@ -156,8 +156,8 @@ def linear_row(turns: int) -> Row:
 
 def exact_row() -> Row:
     """The largest error against float64 over a long sequence."""
-    (a, b), _ = linear_leaves(1, 65536, 64)
-    a = (0.9 + 0.1 * a).detach()  # long memories, where errors would pile up
+    a, b = (leaf.detach() for leaf in linear_leaves(1, 65536, 64)[0])
+    a = 0.9 + 0.1 * a  # long memories, where errors would pile up
     exact = our_linear(a.double(), b.double())
     error = float((our_linear(a, b) - exact).abs().max() / exact.abs().max())
     what = "Linear scan, largest error against float64 over the largest value, T = 65,536"

@@ -221,7 +221,7 @@ def batches(step: Callable[[], None]) -> list[float]:
     return [1e3 * each for each in times]
 
 
-def many(step: Callable[[], None], count: int) -> None:
+def many(step: Callable[[], object], count: int) -> None:
     """`count` steps."""
     for _ in repeat(None, count):
         step()
@@ -230,6 +230,7 @@ def many(step: Callable[[], None], count: int) -> None:
 def still_row() -> Row:
     """The line on allocation."""
     grown = {}
+    many(in_use, 10)
     for name in ONNX_NAMES:
         step, _ = bound(cell_of(name, SESSION_SIZE), SESSION_SIZE)
         rounds = []
@@ -260,10 +261,12 @@ class _Info(ctypes.Structure):
 
 def in_use() -> int:
     """Bytes in use of the C library, mapped blocks included (glibc 2.33 or newer)."""
-    call = ctypes.CDLL(None).mallinfo2
-    call.restype = _Info
-    info = call()
+    info = _mallinfo()
     return int(info.uordblks + info.hblkhd)
+
+
+_mallinfo = ctypes.CDLL(None).mallinfo2
+_mallinfo.restype = _Info
 
 
 if __name__ == "__main__":

@@ -46,4 +46,28 @@ SW_INLINE void for_strips(int64_t first, int64_t last, const Strip& strip) {
     }
 }
 
+// [D, N] to [strip, N, lanes] and back, times a factor; lanes beyond D are zero.
+template <class R>
+inline void to_strips(const R* from, R* to, int64_t first, int64_t last, int64_t N, R factor) {
+    constexpr int64_t W = Lanes<R>::count;
+    for (int64_t d = first; d < last; d += W)
+        for (int64_t n = 0; n < N; ++n)
+            for (int64_t lane = 0; lane < W; ++lane)
+                to[(d - first) * N + n * W + lane] = from && d + lane < last ? from[(d + lane) * N + n] * factor : R(0);
+}
+
+template <class R>
+inline void from_strips(const R* from, R* to, int64_t first, int64_t last, int64_t N) {
+    constexpr int64_t W = Lanes<R>::count;
+    for (int64_t d = first; d < last; ++d)
+        for (int64_t n = 0; n < N; ++n) to[d * N + n] = from[((d - first) / W * N + n) * W + (d - first) % W];
+}
+
+// Calls block(std::integral_constant<int, size>, n) for n from 0 to N, in blocks of Most states, then fewer.
+template <int Most, class Block>
+SW_INLINE void for_states(int64_t n, int64_t N, const Block& block) {
+    for (; n + Most <= N; n += Most) block(std::integral_constant<int, Most>{}, n);
+    if constexpr (Most > 1) for_states<Most / 2>(n, N, block);
+}
+
 }  // namespace SW_TARGET

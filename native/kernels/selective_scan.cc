@@ -43,30 +43,6 @@ struct Steps {
     R *states, *decays;  // [chunk + 1, BLOCK] and [chunk, BLOCK] registers; first the state before the chunk
 };
 
-// [D, N] to [strip, N, lanes] and back, times a factor; lanes beyond D are zero.
-template <class R>
-void to_strips(const R* from, R* to, int64_t first, int64_t last, int64_t N, R factor) {
-    constexpr int64_t W = Lanes<R>::count;
-    for (int64_t d = first; d < last; d += W)
-        for (int64_t n = 0; n < N; ++n)
-            for (int64_t lane = 0; lane < W; ++lane)
-                to[(d - first) * N + n * W + lane] = from && d + lane < last ? from[(d + lane) * N + n] * factor : R(0);
-}
-
-template <class R>
-void from_strips(const R* from, R* to, int64_t first, int64_t last, int64_t N) {
-    constexpr int64_t W = Lanes<R>::count;
-    for (int64_t d = first; d < last; ++d)
-        for (int64_t n = 0; n < N; ++n) to[d * N + n] = from[((d - first) / W * N + n) * W + (d - first) % W];
-}
-
-// Calls block(std::integral_constant<int, size>, n) for n from 0 to N, in blocks of Most states, then fewer.
-template <int Most, class Block>
-SW_INLINE void for_states(int64_t n, int64_t N, const Block& block) {
-    for (; n + Most <= N; n += Most) block(std::integral_constant<int, Most>{}, n);
-    if constexpr (Most > 1) for_states<Most / 2>(n, N, block);
-}
-
 // Δ, Δ u and D u of `count` channels from column d, over the steps t … t + length.
 template <class R, bool Keep>
 void prepare(const Scan<R> s, const Steps<R> at, int64_t row, int64_t t, int64_t length, int64_t d, int64_t count) {
@@ -271,7 +247,8 @@ void leave(const Scan<R> s, const Gradients<R> g, const Steps<R> at, const Sums<
         const int64_t place = (row * s.T + t + i) * s.D + d;
         const Vec<R> grad = load<R>(at.grad_y + i * W), u = load<R>(at.u + i * W);
         const Vec<R> grad_input = load<R>(at.grad_input + i * W);
-        const Vec<R> grad_delta = (load<R>(at.grad_delta + i * W) * R(LN2) + grad_input * u) * load<R>(at.slope + i * W);
+        const Vec<R> grad_step = load<R>(at.grad_delta + i * W) * R(LN2) + grad_input * u;
+        const Vec<R> grad_delta = grad_step * load<R>(at.slope + i * W);
         store_some<R>(g.u + place, grad * skip + grad_input * load<R>(at.delta + i * W), count);
         store_some<R>(g.delta + place, grad_delta, count);
         if (s.gate) store_some<R>(g.gate + place, load<R>(at.grad_gate + i * W) * load<R>(at.y + i * W), count);
@@ -283,8 +260,8 @@ void leave(const Scan<R> s, const Gradients<R> g, const Steps<R> at, const Sums<
 }
 
 template <class R, int Strips>
-void back_strips(const Scan<R>& s, const Gradients<R>& g, Steps<R>* at, const R* decay, const Sums<R>& sums, int64_t row,
-                 int64_t t, int64_t length, int64_t d, int64_t last) {
+void back_strips(const Scan<R>& s, const Gradients<R>& g, Steps<R>* at, const R* decay, const Sums<R>& sums,
+                 int64_t row, int64_t t, int64_t length, int64_t d, int64_t last) {
     constexpr int64_t W = Lanes<R>::count;
     const R *in = s.in + (row * s.T + t) * s.in_step, *out = s.out + (row * s.T + t) * s.out_step;
     R* held[Strips];

@@ -68,12 +68,11 @@ struct Words {
 struct Side {
     const Packed& matrix;
     const float* first;
-    int64_t stride, panels;
+    int64_t stride;
     const Line* lines;
 
-    Side(const Packed& weights, int32_t address, int64_t units, const Frame& frame, uint8_t* room)
-        : matrix(weights), first(frame.at(address, 0)), stride(frame.step(address)), panels(registers(units)),
-          lines(nullptr) {
+    Side(const Packed& weights, int32_t address, const Frame& frame, uint8_t* room)
+        : matrix(weights), first(frame.at(address, 0)), stride(frame.step(address)), lines(nullptr) {
         if (!matrix.bytes) return;
         Line* made = reinterpret_cast<Line*>(room);
         uint8_t* bytes = room + sizeof(Line) * static_cast<size_t>(frame.rows);
@@ -87,10 +86,12 @@ struct Side {
     SW_INLINE void sums(int64_t panel, int64_t row, Vec<float> (&found)[P][R][N]) const {
         const float* x[R];
         for (int line = 0; line < R; ++line) x[line] = first + (row + line) * stride;
-        const int64_t even = panel / 2 * 2, width = even + 1 < panels ? 2 * N : N;
-        const uint8_t* from = static_cast<const uint8_t*>(matrix.data) + even * N * share(matrix.columns, matrix.bytes);
-        from += (panel - even) * N * SW_BYTES;
-        multiply<N, R, P>(matrix, from, width, x, lines == nullptr ? nullptr : lines + row, found);
+        multiply<N, R, P>(matrix, panel_at<N>(panel), x, lines == nullptr ? nullptr : lines + row, found);
+    }
+
+    template <int N>
+    SW_INLINE const uint8_t* panel_at(int64_t panel) const {
+        return static_cast<const uint8_t*>(matrix.data) + panel * N * share(matrix.columns, matrix.bytes);
     }
 };
 
@@ -108,6 +109,33 @@ void units(const Words& words, const Side& x, const Side& h, const Frame& frame,
         }
 }
 
+// One panel of one row, x and h column by column side by side: two streams of weights, and twice as many chains.
+template <class Cell>
+void together(const Words& words, const Side& x, const Side& h, const Frame& frame, int64_t panel) {
+    constexpr int N = Cell::gates;
+    const Side* sides[2] = {&x, &h};
+    const float* at[2];
+    Vec<float> sums[2][N];
+    for (int side = 0; side < 2; ++side) {
+        at[side] = reinterpret_cast<const float*>(sides[side]->template panel_at<N>(panel));
+        for (int v = 0; v < N; ++v) sums[side][v] = load<float>(at[side] + v * W);
+    }
+    const auto add = [&](int side, int64_t k) {
+        at[side] += N * W;
+        const Vec<float> value = splat<float>(sides[side]->first[k]);
+        for (int v = 0; v < N; ++v) sums[side][v] = fused(value, load<float>(at[side] + v * W), sums[side][v]);
+    };
+    const int64_t most_x = x.matrix.columns, most_h = h.matrix.columns, common = most_x < most_h ? most_x : most_h;
+    for (int64_t k = 0; k < common; ++k) {
+        add(0, k);
+        add(1, k);
+    }
+    for (int64_t k = common; k < most_x; ++k) add(0, k);
+    for (int64_t k = common; k < most_h; ++k) add(1, k);
+    const Memory memory = {frame.at(words.hidden, 0), frame.at(words.next, 0), frame.at(words.cell, 0)};
+    Cell::apply(sums[0], sums[1], memory, panel * W, words.size - panel * W);
+}
+
 template <class Cell>
 void rows_of(const Words& words, const Side& x, const Side& h, const Frame& frame, int64_t panel) {
     int64_t row = 0;
@@ -119,14 +147,18 @@ template <class Cell>
 void run(const Words& words, const Packed* packed, const Frame& frame) {
     const Packed &x_matrix = packed[words.x_matrix], &h_matrix = packed[words.h_matrix];
     const size_t room = sizeof(Line) + 4 * static_cast<size_t>(quads(x_matrix.columns));
-    const Side x(x_matrix, words.x, words.size, frame, frame.bytes);
-    const Side h(h_matrix, words.h, words.size, frame, frame.bytes + (room * static_cast<size_t>(frame.rows) + 15) / 16 * 16);
+    const Side x(x_matrix, words.x, frame, frame.bytes);
+    const Side h(h_matrix, words.h, frame, frame.bytes + (room * static_cast<size_t>(frame.rows) + 15) / 16 * 16);
     const int64_t panels = registers(words.size);
     if (frame.rows != 1) {
         each(panels, frame.backwards, [&](int64_t panel) { rows_of<Cell>(words, x, h, frame, panel); });
         return;
     }
-    // Alone, two panels at once: twice as many chains, so that the adders never wait.
+    // Alone, a panel has too few chains to keep the adders busy: of four gates x and h go together, else two panels.
+    if (Cell::gates == 4 && !x_matrix.bytes && !h_matrix.bytes) {
+        each(panels, frame.backwards, [&](int64_t panel) { together<Cell>(words, x, h, frame, panel); });
+        return;
+    }
     each((panels + 1) / 2, frame.backwards, [&](int64_t pair) {
         if (2 * pair + 1 < panels) units<Cell, 1, 2>(words, x, h, frame, 2 * pair, 0);
         else units<Cell, 1, 1>(words, x, h, frame, 2 * pair, 0);

@@ -32,7 +32,7 @@ template <int N, int R>
 void some(const Packed& matrix, const uint8_t* panel, const float* const* x, const Line* given, float* const* y,
           int64_t lanes) {
     Vec<float> sums[1][R][N];
-    multiply<N, R, 1>(matrix, panel, N, x, given, sums);
+    multiply<N, R, 1>(matrix, panel, x, given, sums);
     for (int line = 0; line < R; ++line)
         for (int v = 0; v < N; ++v)
             if (lanes >= (v + 1) * W) store<float>(y[line] + v * W, sums[0][line][v]);
@@ -118,7 +118,8 @@ size_t packed_bytes(const Matrix& matrix) {
     return static_cast<size_t>(matrix.gates * registers(units) * share(matrix.columns, matrix.scales >= 0));
 }
 
-// Where output `row` lies: the first register of its panel, the registers side by side there, its lane among theirs.
+// Where output `row` lies: the first register of its panel, the registers of that, its lane among theirs. Gates have
+// a panel for each register of units.
 struct Place {
     int64_t first, width, lane;
 };
@@ -129,8 +130,7 @@ Place place_of(const Matrix& matrix, int64_t row) {
         const int64_t first = row / W / WIDE * WIDE, rest = registers(units) - first;
         return {first, rest < WIDE ? rest : WIDE, row - first * W};
     }
-    const int64_t even = panel / 2 * 2, width = even + 1 < registers(units) ? 2 * gates : gates;
-    return {even * gates, width, ((panel - even) * gates + row / units) * W + unit % W};
+    return {panel * gates, gates, row / units * W + unit % W};
 }
 
 void pack(const Matrix& matrix, const float* constants, const uint8_t* weights, void* to) {

@@ -8,8 +8,6 @@
 //
 //   floats of a panel:  bias | columns                        a register per output group in each
 //   bytes of a panel:   bias | scales | first sums | columns, four at a time
-//
-// The gates of a CELL lie as two panels side by side (the last one alone when their number is odd).
 #pragma once
 
 #include <cmath>
@@ -116,65 +114,61 @@ struct Line {
     float scale;
 };
 
-// sums[panel][row] += the inputs of R rows times P panels of N registers, side by side in rows of `width` registers.
+// sums[panel][row] += the inputs of R rows times P panels of N registers, `apart` bytes from one to the next.
 template <int N, int R, int P>
-SW_INLINE void add_floats(const float* at, int64_t width, int64_t columns, const float* const* x,
+SW_INLINE void add_floats(const uint8_t* panel, int64_t apart, int64_t columns, const float* const* x,
                           Vec<float> (&sums)[P][R][N]) {
-    for (int64_t k = 0; k < columns; ++k) {
-        at += width * W;
+    for (int64_t k = 1; k <= columns; ++k)
         for (int p = 0; p < P; ++p) {
+            const float* at = reinterpret_cast<const float*>(panel + p * apart) + k * N * W;
             Vec<float> weights[N];
-            for (int v = 0; v < N; ++v) weights[v] = load<float>(at + (p * N + v) * W);
+            for (int v = 0; v < N; ++v) weights[v] = load<float>(at + v * W);
             for (int line = 0; line < R; ++line) {
-                const Vec<float> value = splat<float>(x[line][k]);
+                const Vec<float> value = splat<float>(x[line][k - 1]);
                 for (int v = 0; v < N; ++v) sums[p][line][v] = fused(value, weights[v], sums[p][line][v]);
             }
         }
-    }
 }
 
 template <int N, int R, int P>
-SW_INLINE void add_bytes(const uint8_t* at, int64_t width, int64_t columns, const Line* x,
+SW_INLINE void add_bytes(const uint8_t* panel, int64_t apart, int64_t columns, const Line* x,
                          Vec<float> (&sums)[P][R][N]) {
-    const float* scales = reinterpret_cast<const float*>(at) + width * W;
     Whole totals[P][R][N];
-    at += 2 * width * SW_BYTES;
     for (int p = 0; p < P; ++p)
         for (int line = 0; line < R; ++line)
-            for (int v = 0; v < N; ++v) totals[p][line][v] = whole(at + (p * N + v) * SW_BYTES);
-    for (int64_t k = 0; k < quads(columns); ++k) {
-        at += width * SW_BYTES;
+            for (int v = 0; v < N; ++v) totals[p][line][v] = whole(panel + p * apart + (2 * N + v) * SW_BYTES);
+    for (int64_t k = 0; k < quads(columns); ++k)
         for (int p = 0; p < P; ++p) {
+            const uint8_t* at = panel + p * apart + (3 + k) * N * SW_BYTES;
             Whole weights[N];
-            for (int v = 0; v < N; ++v) weights[v] = whole(at + (p * N + v) * SW_BYTES);
+            for (int v = 0; v < N; ++v) weights[v] = whole(at + v * SW_BYTES);
             for (int line = 0; line < R; ++line) {
                 int32_t four;
                 std::memcpy(&four, x[line].bytes + 4 * k, 4);
                 for (int v = 0; v < N; ++v) totals[p][line][v] = dot(totals[p][line][v], four, weights[v]);
             }
         }
-    }
     for (int p = 0; p < P; ++p)
         for (int v = 0; v < N; ++v) {
-            const Vec<float> scale = load<float>(scales + (p * N + v) * W);
+            const Vec<float> scale = load<float>(reinterpret_cast<const float*>(panel + p * apart) + (N + v) * W);
             for (int line = 0; line < R; ++line)
                 sums[p][line][v] = fused(__builtin_convertvector(totals[p][line][v], Vec<float>),
                                          scale * x[line].scale, sums[p][line][v]);
         }
 }
 
-// sums = bias + the inputs of R rows times P panels.
+// sums = bias + the inputs of R rows times P panels that follow each other.
 template <int N, int R, int P>
-SW_INLINE void multiply(const statewise::Packed& matrix, const uint8_t* panel, int64_t width, const float* const* x,
+SW_INLINE void multiply(const statewise::Packed& matrix, const uint8_t* panel, const float* const* x,
                         const Line* quantised, Vec<float> (&sums)[P][R][N]) {
-    const float* begin = reinterpret_cast<const float*>(panel);
+    const int64_t apart = N * share(matrix.columns, matrix.bytes);
     for (int p = 0; p < P; ++p)
         for (int v = 0; v < N; ++v) {
-            const Vec<float> bias = load<float>(begin + (p * N + v) * W);
+            const Vec<float> bias = load<float>(reinterpret_cast<const float*>(panel + p * apart) + v * W);
             for (int line = 0; line < R; ++line) sums[p][line][v] = bias;
         }
-    if (matrix.bytes) add_bytes<N, R, P>(panel, width, matrix.columns, quantised, sums);
-    else add_floats<N, R, P>(begin, width, matrix.columns, x, sums);
+    if (matrix.bytes) add_bytes<N, R, P>(panel, apart, matrix.columns, quantised, sums);
+    else add_floats<N, R, P>(panel, apart, matrix.columns, x, sums);
 }
 
 // Panels are read first to last on one step and last to first on the next: what a step read last is still in the

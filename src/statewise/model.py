@@ -16,6 +16,7 @@ import torch
 from statewise.bundle import Bundle, TensorSpec, read_bundle, write_bundle
 from statewise.core.config import from_mapping, to_mapping
 from statewise.core.errors import BundleError, ConfigError, DataError, lookup
+from statewise.core.native import extension
 from statewise.explain.attribution import Question, explain
 from statewise.explain.explanation import Explanation
 from statewise.explain.probe import Probe
@@ -245,7 +246,7 @@ class Model:
     def _native(self) -> bool:
         """Whether the compiled kernels can take the live step."""
         try:
-            return bool(self._program)
+            return extension() is not None and bool(self._program)
         except ConfigError:
             return False
 

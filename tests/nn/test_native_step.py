@@ -18,7 +18,7 @@ from statewise.core.errors import ConfigError
 from statewise.core.native import extension
 from statewise.nn.backbone import Backbone, BackboneConfig
 from statewise.nn.block import Block
-from statewise.nn.native_step import step_program
+from statewise.nn.native_step import step_program, verified
 from statewise.nn.step_program import CODES
 from statewise.recurrence import Recurrence
 from statewise.state import State
@@ -221,6 +221,34 @@ def test_what_has_no_native_form_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         step_program(Summed(), {"x": (I,)})
     assert str(caught.value) == "native step: no native form of aten.sort.default: use another engine."
+
+
+class Written(Summed):
+    """Writes a part of a tensor in place: read as a value, the whole would miss it."""
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        y = torch.zeros_like(x)
+        y[:, 1:] = x[:, 1:]
+        return y, state
+
+
+def test_what_is_written_through_a_view_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        step_program(Written(), {"x": (I,)})
+    assert str(caught.value) == (
+        "native step: no native form of aten.copy_.default through a view: use another engine."
+    )
+
+
+def test_other_numbers_are_noticed() -> None:
+    cell = made("gru", {})
+    program = step_program(cell, {"x": (I,)})
+    assert verified(program, cell, {"x": (I,)}) is program
+    with torch.no_grad():
+        cell.get_parameter("recurrent_bias").add_(0.1)
+    with pytest.raises(ConfigError) as caught:
+        verified(program, cell, {"x": (I,)})
+    assert str(caught.value) == "native step: gives other numbers than the recurrence: use another engine."
 
 
 def test_a_memory_that_grows_is_refused() -> None:

@@ -85,6 +85,19 @@ def test_the_predictor_learns_what_arrives(Toy: Any) -> None:
     torch.testing.assert_close(got, 4 * want.mean(dim=0, keepdim=True).expand_as(got), atol=0.02, rtol=0)
 
 
+def test_nothing_is_answered_for_where_the_lanes_end(Toy: Any) -> None:
+    problem = Toy(dropout=0.0)
+    decoupled = Decoupled(problem)
+    torch.nn.init.ones_(decoupled.network.predictor.body[2].bias)
+    weight = problem.network.gates.weight
+    for chunk in chunks(problem)[-2:]:
+        state = problem.network.initial_state(4)
+        found, _ = decoupled.loss(decoupled.network, chunk, state)
+        plain, _ = problem.loss(problem.network, chunk, state)
+        same = torch.allclose(*(torch.autograd.grad(loss, weight)[0] for loss in (found, plain)))
+        assert same == chunk.last
+
+
 def test_it_trains_in_the_loop(Toy: Any) -> None:
     decoupled = Decoupled(Toy(dropout=0.0))
     losses = [progress.loss for progress in train(decoupled, replace(CONFIG, steps=200))]

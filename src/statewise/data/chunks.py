@@ -20,6 +20,7 @@ class Chunk(NamedTuple):
     target: State  # [B, L, ...]
     weight: Tensor  # [B, L], 0 = not trained: padding, burn-in
     fresh: bool  # True: the state starts anew; False: it is carried from the chunk before
+    last: bool = False  # True: the lanes end here, nothing is carried on
 
 
 def cut(inputs: State, target: State, weight: Tensor, chunk_length: int | None) -> Iterator[Chunk]:
@@ -38,13 +39,14 @@ def to_device(chunk: Chunk, device: torch.device) -> Chunk:
     """The same chunk with every tensor on `device`."""
     parts = (chunk.inputs, chunk.target, chunk.weight)
     inputs, target, weight = states.map_state(lambda tensor: tensor.to(device, non_blocking=True), parts)
-    return Chunk(inputs, target, weight, chunk.fresh)
+    return Chunk(inputs, target, weight, chunk.fresh, chunk.last)
 
 
 def _slices(inputs: State, target: State, weight: Tensor, length: int) -> Iterator[Chunk]:
-    for start in range(0, weight.shape[1], length):
+    time = weight.shape[1]
+    for start in range(0, time, length):
         parts = states.map_state(lambda x, s=start: x[:, s : s + length], (inputs, target, weight))
-        yield Chunk(parts[0], parts[1], parts[2], fresh=start == 0)
+        yield Chunk(parts[0], parts[1], parts[2], fresh=start == 0, last=start + length >= time)
 
 
 def _check_lanes(inputs: State, target: State, weight: Tensor) -> None:

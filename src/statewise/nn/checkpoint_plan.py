@@ -24,8 +24,8 @@ from statewise.core.quantities import size_text
 
 Held = TypeVar("Held")
 
-# Bytes of a run beyond which nothing is gained: it falls out of the caches, and the memory of so large tensors
-# goes back to the system after every run. (An LSTM of 256 units, 16 rows, runs of 64 to 600 steps.)
+# Bytes of a run beyond which nothing is gained: it falls out of the caches, and the memory of such large
+# tensors goes back to the system after every run. (An LSTM of 256 units, 16 rows, runs of 64 to 600 steps.)
 PAYS = 28_000_000
 
 

@@ -22,10 +22,10 @@ from statewise.nn.memory import kind, parse_memory
 from statewise.nn.recompute import (
     Held,
     Piece,
+    Shelf,
     add_to,
     differentiable,
     draws_apart,
-    hold,
     pull,
     record,
     resume,
@@ -116,6 +116,7 @@ class _Job:
         self.half = torch.is_autocast_enabled(self.device), torch.get_autocast_dtype(self.device)
         self.wanted = [part.requires_grad for part in states.tensors(x)]
         self.form: State = None  # the structure of the outputs
+        self.shelf = Shelf(places.kept + 4, self.training)
         self.held: list[tuple[int, Held]] = []
         self.last: Piece | None = None  # the last run, which needs not be gone through again
 
@@ -131,7 +132,7 @@ class _Job:
         made: list[Tensor] = []
         for index in range(places.runs):
             if index in keep:
-                self.held.append((index, hold(state, self.training)))
+                self.held.append((index, self.shelf.hold(state)))
             if index < places.runs - 1:
                 y, state = self._run(index, state)
             else:
@@ -177,7 +178,7 @@ class _Job:
 
     def _advance(self, held: Held, index: int) -> Held:
         with torch.no_grad():
-            return hold(self._run(index, resume(held))[1], self.training)
+            return self.shelf.hold(self._run(index, resume(held))[1])
 
     def _run(self, index: int, state: State) -> tuple[State, State]:
         start, stop = self.places.span(index)

@@ -18,7 +18,7 @@ from statewise.core.errors import ShapeError
 from statewise.nn.checkpoint_plan import Footprint, Plan, walk_back
 from statewise.nn.footprint import state_bytes, step_bytes
 from statewise.nn.memory import kind, parse_memory
-from statewise.nn.recompute import Held, Piece, add_to, differentiable, hold, pull, resume, slice_time
+from statewise.nn.recompute import Held, Piece, Shelf, add_to, differentiable, hold, pull, resume, slice_time
 from statewise.recurrence import Input, Recurrence
 from statewise.state import State
 
@@ -121,7 +121,8 @@ class _Walk:
 
     def __init__(self, terms: Terms, places: Plan, state: State) -> None:
         self.terms, self.places, self.after = terms, places, states.detach(state)
-        self.first, self.end = self.after, hold(self.after, terms.training)
+        self.first, self.shelf = self.after, Shelf(places.kept + 4, terms.training)
+        self.end = hold(self.after, terms.training)
         device = states.tensors((self.first, tuple(terms.weights)))[0].device
         self.total = self.weight = torch.zeros((), device=device)
         self.of_state: list[Tensor | None] = [None] * len(states.tensors(state))
@@ -137,14 +138,14 @@ class _Walk:
 
     def run(self) -> Tensor:
         """The sum, with its gradients put by."""
-        walk_back(self.places, [(0, self.end)], self._advance, self._reverse)
+        walk_back(self.places, [(0, self.shelf.hold(self.after))], self._advance, self._reverse)
         resume(self.end)  # what is drawn next goes on from the end of the sequence
         return self.total
 
     def _advance(self, held: Held, index: int) -> Held:
         with torch.no_grad():
             after = self.terms.advance(*self.places.span(index), resume(held))
-            return hold(after, self.terms.training)
+            return self.shelf.hold(after)
 
     def _reverse(self, held: Held, index: int) -> None:
         state = resume(held)

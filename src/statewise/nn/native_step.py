@@ -7,6 +7,7 @@ with the leaves of `statewise.state.named` one after the other, and is changed i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -113,8 +114,11 @@ def _moves(old: Value, new: Any) -> bool:
 
 
 def _recorded(live: LiveStep, examples: Sequence[Tensor]) -> fx.GraphModule:
-    with torch.no_grad(), without_native(), sdpa_kernel(SDPBackend.MATH):
-        return make_fx(lambda *tensors: live(*tensors))(*examples)
+    with warnings.catch_warnings(), torch.no_grad(), without_native(), sdpa_kernel(SDPBackend.MATH):
+        warnings.simplefilter("ignore")  # torch's own, on switches of other machines
+        # Fused forms would be recorded as one opaque operation each: without them, as what they compute.
+        with torch.backends.mkldnn.flags(enabled=False):
+            return make_fx(lambda *tensors: live(*tensors))(*examples)
 
 
 def verified(program: bytes, recurrence: Recurrence, inputs: Mapping[str, Sequence[int]]) -> bytes:

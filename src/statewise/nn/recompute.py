@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,11 +16,43 @@ from statewise.recurrence import Input
 from statewise.state import State
 
 
-class Held(NamedTuple):
+class Held:
     """A state, and the states of the random generators from which its run began."""
 
-    state: State
-    draws: tuple[Tensor, ...]  # of the processor, then of each GPU; none where nothing is drawn
+    __slots__ = ("__weakref__", "draws", "state")
+
+    def __init__(self, state: State, draws: tuple[Tensor, ...]) -> None:
+        self.state = state
+        self.draws = draws  # of the processor, then of each GPU; none where nothing is drawn
+
+
+class Shelf:
+    """Room for kept states, taken at once and used again.
+
+    Small copies made between the large tensors of the runs would lie among them, so that the C library could
+    neither use their place for the next run nor give it back.
+    """
+
+    def __init__(self, room: int, training: bool) -> None:
+        self.room, self.training = room, training
+        self._free: list[list[Tensor]] | None = None
+
+    def hold(self, state: State) -> Held:
+        """A copy of the state, which may be a view of outputs that are not to be kept."""
+        count = len(states.tensors(state))
+        draws = [read() for read, _ in _generators(state)] if self.training else []
+        parts = [*(leaf.detach() for leaf in states.tensors(state)), *draws]
+        if self._free is None:
+            self._free = [[torch.empty_like(part) for part in parts] for _ in range(self.room)]
+        place = self._free.pop() if self._free else []
+        if [room.shape for room in place] != [part.shape for part in parts]:  # full, or the state has grown
+            parts = [part.clone() for part in parts]
+            return Held(states.from_tensors(state, parts[:count]), tuple(parts[count:]))
+        for room, part in zip(place, parts, strict=True):
+            room.copy_(part)
+        held = Held(states.from_tensors(state, place[:count]), tuple(place[count:]))
+        weakref.finalize(held, self._free.append, place).atexit = False
+        return held
 
 
 class Piece(NamedTuple):
@@ -35,9 +68,8 @@ def slice_time(x: Input, start: int, stop: int) -> Input:
 
 
 def hold(state: State, training: bool) -> Held:
-    """A copy of the state, which may be a view of outputs that are not to be kept."""
-    copy = states.map_state(lambda leaf: leaf.detach().clone(), state)
-    return Held(copy, tuple(read() for read, _ in _generators(state)) if training else ())
+    """A copy of the state by itself."""
+    return Shelf(1, training).hold(state)
 
 
 def resume(held: Held) -> State:

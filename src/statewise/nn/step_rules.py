@@ -52,6 +52,16 @@ class Lowering(fx.Interpreter):
         super().__init__(module)
         self.builder = builder
 
+    def run_node(self, n: fx.Node) -> Any:
+        """Refuses what is written through a view: nobody reads its result, others see it. Raises Unknown."""
+        if (
+            n.op == "call_function"
+            and not n.users
+            and getattr(n.target, "__name__", "").split(".")[0].endswith("_")
+        ):
+            raise Unknown(f"{n.target} through a view")
+        return super().run_node(n)
+
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One node of the graph. Raises Unknown."""
         if target is operator.getitem:
@@ -59,6 +69,8 @@ class Lowering(fx.Interpreter):
         if not _changing((args, kwargs)):
             return target(*args, **kwargs)
         name = target.overloadpacket.__name__
+        if "out" in kwargs:
+            raise Unknown(f"{target} into a tensor")
         # The recorder follows a tensor through changes in place: what they return is what is used afterwards.
         name = name.removesuffix("_")
         if any(isinstance(one, (Clock, Angle)) for one in args) and name not in _MOVES:

@@ -38,7 +38,7 @@ class Stepper:
 
     def __init__(self, program: bytes) -> None:
         native = extension()
-        if native is None:
+        if native is None or not hasattr(native, "Steps"):
             raise ConfigError(
                 "stepper: needs the compiled kernels, which are not there: install with a C++ compiler."
             )

@@ -46,7 +46,7 @@ class InMemory(Generic[Network]):
 
     def loss(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Mean loss over a chunk; the state after it is cut off from its past."""
-        inputs, target, weight, _ = chunk
+        inputs, target, weight = chunk[:3]
 
         def measure(start: int, stop: int, before: State) -> Part:
             parts = slice_time((inputs, target, weight), start, stop)

@@ -105,6 +105,8 @@ class Decoupled(Generic[Network]):
             for leaf, prediction, size in zip(leaves, predicted, predictor.sizes, strict=True)
         ]
         loss, after = self.problem.loss(network.network, chunk, states.from_tensors(state, watched))
+        if chunk.last:
+            return loss, after
         with torch.no_grad():
             ahead = predictor(states.detach(after))
         answers = [
