@@ -158,8 +158,10 @@ def growth(points: list[Point]) -> dict[str, float]:
     """The state at the longest length over that at the shortest, by cell."""
     by_cell: dict[str, list[Point]] = {}
     for point in points:
+        if not point.state_bytes:  # the feed-forward layer keeps nothing
+            continue
         by_cell.setdefault(point.cell, []).append(point)
-    return {cell: of[-1].state_bytes / of[0].state_bytes for cell, of in by_cell.items()}
+    return {cell: of[-1].state_bytes / max(of[0].state_bytes, 1) for cell, of in by_cell.items()}
 
 
 def growth_text(points: list[Point]) -> str:

@@ -131,7 +131,9 @@ class RNN(Recurrence):
     def _fused(self, x: Tensor, state: RNNState, lengths: Tensor | None) -> tuple[Tensor, RNNState]:
         run = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
         weights = (self.input_weight, self.recurrent_weight, self.bias, torch.zeros_like(self.bias))
-        outputs, _ = run(x, state.hidden.unsqueeze(0), weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        outputs, _ = run(
+            x, state.hidden.unsqueeze(0), weights, True, 1, 0.0, torch.is_grad_enabled(), False, True
+        )
         outputs = outputs.to(state.hidden.dtype)
         final = state._replace(hidden=last_real(outputs, state.hidden, lengths))
         return zero_padding(outputs, lengths), final

@@ -1,4 +1,4 @@
-"""The compiled kernels, where they are: built with the package, or not (everything runs without them, slower).
+"""The compiled kernels: built with the package, or not (everything runs without them, slower).
 
 The environment variable STATEWISE_NATIVE holds "0" for none, or the path of another build (a sanitizer's).
 STATEWISE_SIMD asks for an instruction set: "plain", "avx2" or "avx512", never more than the machine has.

@@ -62,7 +62,8 @@ def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None, add: 
     The compiled kernel: call it where `native_for` gives one.
     """
     module = native_for(a, b, out, bias)
-    assert module is not None and out.stride(1) == 1
+    assert module is not None
+    assert out.stride(1) == 1
     (rows, deep), columns = a.shape, b.shape[1]
     left, right = (pointer(a), *a.stride()), (pointer(b), *b.stride())
     bias = None if bias is None else bias.contiguous()
