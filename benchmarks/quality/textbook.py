@@ -38,6 +38,13 @@ RECALL_SECONDS, TEXT_SECONDS = 30.0, 90.0  # processor time of one training
 SOLVED = 0.99
 CONTEXT, FAR = 256, 2048  # trained on the first, read up to the second
 PAGE = Path(__file__).parents[2] / "docs" / "textbook.md"
+LENGTHS = """## Time and state against length
+
+![Seconds and bytes of state against the number of steps, one line per cell](pictures/length.png)
+
+One layer of every cell reads one sequence (`python -m benchmarks.speed.million_tokens`). The state of a recurrence
+stays as it is; attention's grows with every step, and its time with the square.
+"""
 
 PROTOCOL = """
 One residual block of every cell, width {width}, defaults of the table (the transformer: causal attention).
@@ -301,7 +308,7 @@ def page(found: list[Found], quick: bool) -> str:
         "Guides to recurrent networks compare these models in words. Here every word is a number, from\n"
         f"`python -m benchmarks.quality.textbook` on {machine()}{' (quick run)' if quick else ''}.\n\n"
         + "\n".join(lines)
-        + f"\n\nHow: {words}\n"
+        + f"\n\nHow: {words}\n\n{LENGTHS}"
     )
 
 

@@ -181,24 +181,40 @@ def draw(points: list[Point]) -> None:
         (time, "seconds", "seconds for the whole sequence"),
         (memory, "state_bytes", "bytes of state after it"),
     ):
+        ends: dict[str, float] = {}
+        colors: dict[str, Any] = {}
         for name in names:
-            of = [point for point in points if point.cell == name]
+            of = [point for point in points if point.cell == name and getattr(point, value)]
             style: dict[str, Any] = (
                 {"color": "black", "linewidth": 2.5, "zorder": 3}
                 if name == "attention"
                 else {"linewidth": 1.2}
             )
-            line = axis.plot([p.length for p in of], [getattr(p, value) for p in of], **style)[0]
-            axis.annotate(
-                name, (of[-1].length, getattr(of[-1], value)), xytext=(5, 0), textcoords="offset points",
-                fontsize=7, color=line.get_color(), va="center",
-            )  # fmt: skip
+            (line,) = axis.plot([p.length for p in of], [getattr(p, value) for p in of], **style)
+            colors[name] = line.get_color()
+            ends |= {name: getattr(of[-1], value)} if of else {}
+        for text, at in apart(ends).items():
+            axis.text(
+                LENGTHS[-1] * 1.1, at, text, fontsize=6.5, va="center", color=colors[text.split(",")[0]]
+            )
         axis.set(xscale="log", yscale="log", xlabel="steps", ylabel=label)
-        axis.set_xlim(LENGTHS[0] * 0.9, LENGTHS[-1] * 2.6)
+        axis.set_xlim(LENGTHS[0] * 0.9, LENGTHS[-1] * 6)
         axis.grid(alpha=0.3)
     figure.suptitle(f"One layer of width {WIDTH}, one sequence, forward")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=130)
+
+
+def apart(ends: dict[str, float], gap: float = 1.22) -> dict[str, float]:
+    """Heights of labels: names at one height share a label, and no two stand closer than `gap` times."""
+    groups: dict[float, list[str]] = {}
+    for name, end in sorted(ends.items(), key=lambda item: item[1]):
+        near = next((height for height in groups if end < height * 1.03), end)
+        groups.setdefault(near, []).append(name)
+    placed: dict[str, float] = {}
+    for height, names in groups.items():
+        placed[", ".join(names)] = max([height, *(at * gap for at in placed.values())])
+    return placed
 
 
 if __name__ == "__main__":
