@@ -42,8 +42,8 @@ LENGTHS = """## Time and state against length
 
 ![Seconds and bytes of state against the number of steps, one line per cell](pictures/length.png)
 
-One layer of every cell reads one sequence (`python -m benchmarks.speed.million_tokens`). The state of a recurrence
-stays as it is; attention's grows with every step, and its time with the square.
+One layer of every cell reads one sequence (`python -m benchmarks.speed.million_tokens`). The state of a
+recurrence stays as it is; attention's grows with every step, and its time with the square.
 """
 
 PROTOCOL = """
