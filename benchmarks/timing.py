@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter, sleep
@@ -37,15 +36,3 @@ def _repeats(call: Callable[[], Any], burst: float) -> int:
     begin = perf_counter()
     call()
     return max(1, round(burst / max(perf_counter() - begin, 1e-7)))
-
-
-def keep_freed_memory() -> None:
-    """Ask the C library not to give memory back between calls (glibc only), for peers too.
-
-    40 % of the time of a long sequence in torch is page faults on memory that was just freed.
-    """
-    import ctypes
-
-    if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in ((-1, -1), (-4, 0)):  # M_TRIM_THRESHOLD: never; M_MMAP_MAX: none
-            libc.mallopt(option, value)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import torch
 from benchmarks.recording import Row, arguments, write
-from benchmarks.timing import keep_freed_memory, medians
+from benchmarks.timing import medians
 from torch import Tensor, nn
 from torch.nn import functional
 
 from statewise.cells.table import CELLS
+from statewise.core.heap import keep_freed_memory
 from statewise.ops.native import without_native
 
 WIDTH, TIME, QUICK_TIME, HEADS = 256, 4096, 256, 4

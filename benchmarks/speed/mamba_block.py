@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from benchmarks.recording import Row, arguments, installed, write
-from benchmarks.timing import BURST, keep_freed_memory, medians
+from benchmarks.timing import BURST, medians
 from torch import Tensor, nn
 from torch.nn import functional
 
 from statewise.cells.mamba import Mamba
+from statewise.core.heap import keep_freed_memory
 
 WIDTH, HEADS = 256, 4
 MAIN, LONG, SHORT = 4096, 32768, (128, 512, 1024)

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from benchmarks.recording import Row, arguments, installed, write
-from benchmarks.timing import BURST, keep_freed_memory, medians
+from benchmarks.timing import BURST, medians
 from torch import nn
 
 from statewise.cells.mingru import MinGRU
+from statewise.core.heap import keep_freed_memory
 
 ROWS, WIDTH = 8, 256
 LENGTHS = (512, 4096)

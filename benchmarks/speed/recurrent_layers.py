@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 from benchmarks.recording import Row, arguments, write
-from benchmarks.timing import BURST, keep_freed_memory, medians
+from benchmarks.timing import BURST, medians
 from torch import Tensor, nn
 
 from statewise.cells.gru import GRU
 from statewise.cells.lstm import LSTM
 from statewise.cells.rnn import RNN
 from statewise.cells.slstm import SLSTM
+from statewise.core.heap import keep_freed_memory
 
 Run = Callable[[], Any]
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 from benchmarks.recording import Row, arguments, installed, write
-from benchmarks.timing import BURST, keep_freed_memory, medians
+from benchmarks.timing import BURST, medians
 from torch import Tensor
 
+from statewise.core.heap import keep_freed_memory
 from statewise.ops.linear_scan import linear_scan
 from statewise.ops.native import without_native
 from statewise.ops.selective_scan import selective_scan

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from statewise.comparing.compare import compare as compare
     from statewise.comparing.sweep import Sweep as Sweep
     from statewise.core import errors as errors
+    from statewise.core.heap import keep_freed_memory as keep_freed_memory
     from statewise.data import datasets as datasets
     from statewise.evaluation.backtest import backtest as backtest
     from statewise.evaluation.comparison import Classical as Classical
@@ -48,6 +49,7 @@ _NAMES = {
     "fit": "statewise.training.fit:fit",
     "fitted": "statewise.evaluation.leak:fitted",
     "from_history": "statewise.evaluation.leak:from_history",
+    "keep_freed_memory": "statewise.core.heap:keep_freed_memory",
     "load": "statewise.model:load",
     "read": "statewise.rows.frames:read",
     "testing": "statewise.testing",
@@ -70,6 +72,7 @@ __all__ = [
     "fit",
     "fitted",
     "from_history",
+    "keep_freed_memory",
     "load",
     "read",
     "testing",

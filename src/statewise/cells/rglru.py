@@ -121,9 +121,12 @@ class RGLRU(Recurrence):
 
     def _coefficients(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """a and √(1 - a²) ⊙ (i ⊙ u) of the recurrence."""
-        heads = u.view(*u.shape[:-1], self.num_heads, 1, self.inner // self.num_heads)
-        bias = self.gate_bias.view(self.num_heads, -1)
-        gates = ((heads @ self.gate_weight).squeeze(-2) + bias).to(u.dtype).sigmoid()
+        heads = u.view(*u.shape[:-1], self.num_heads, self.inner // self.num_heads)
+        if u.dim() == 2:
+            mixed = (heads.unsqueeze(-2) @ self.gate_weight).squeeze(-2)
+        else:  # one product per head for all steps, instead of one per step
+            mixed = torch.einsum("bthk,hkj->bthj", heads, self.gate_weight)
+        gates = (mixed + self.gate_bias.view(self.num_heads, -1)).to(u.dtype).sigmoid()
         r, i = (part.flatten(-2) for part in gates.chunk(2, dim=-1))
         log_a = -C * r * functional.softplus(-self.openness)
         a = log_a.exp()

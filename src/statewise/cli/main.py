@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from statewise import __version__
 from statewise.cli import backtest, compare, datasets, demo, explain, export, fit, predict, stream
 from statewise.core.errors import ConfigError, StatewiseError, suggestion
+from statewise.core.heap import keep_freed_memory
 
 VERBS = {
     "demo": demo,
@@ -29,6 +30,8 @@ BROKEN_PIPE = 141  # … and one whose reader has gone
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code: 0, or 2 for an error of the user's, which is said in one line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # a process of our own
+        keep_freed_memory()
     try:
         code = _run(words)
         sys.stdout.flush()
