@@ -27,6 +27,8 @@ tests=tests/ops
 [ "$kind" = thread ] || tests="tests/ops tests/streaming/test_stepper.py"
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:report_signal_unsafe=0
-export STATEWISE_NATIVE=$built/_native.abi3.so LD_PRELOAD=$(g++ -print-file-name=$library)
+# Python is C: without the C++ library beside it the sanitizer does not find what torch throws with.
+export STATEWISE_NATIVE=$built/_native.abi3.so
+export LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so.6)"
 # shellcheck disable=SC2086 (a list of paths)
 "$python" -m pytest -q -p no:cacheprovider $tests
