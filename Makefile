@@ -98,9 +98,10 @@ check: lint types imports test test-pure docs
 
 # Runs every quality and speed command, then writes the README table from the stored results.
 bench: .venv/.dev $(NATIVE)
+	@$(PIP) --no-deps -r benchmarks/peers.txt
 	@for script in benchmarks/quality/*.py benchmarks/speed/*.py; do \
-	  [ -e "$$script" ] || continue; echo "$$script"; $(BIN)/python "$$script" || exit 1; done
-	$(BIN)/python benchmarks/table.py
+	  module=$$(echo "$${script%.py}" | tr / .); echo "$$module"; $(BIN)/python -m "$$module" || exit 1; done
+	$(BIN)/python -m benchmarks.table
 
 clean:
 	rm -rf .venv build site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -133,6 +133,13 @@ def arguments(text: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def need(package: str, command: str) -> None:
+    """Stop unless a peer that is compared with is installed."""
+    if installed(package) is None:
+        wanted = "python -m pip install --no-deps -r benchmarks/peers.txt"
+        raise SystemExit(f"{command}: the peer '{package}' is not installed: {wanted}")
+
+
 def installed(package: str) -> str | None:
     """The installed version of a package, or None."""
     try:

@@ -2,20 +2,17 @@
 
     python -m benchmarks.speed.mamba_block
 
-The peer is `mambapy` 1.2.0 (pip install mambapy), used nowhere else.
+The peer is `mambapy` (benchmarks/peers.txt).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import torch
-from benchmarks.recording import Row, arguments, installed, write
+from benchmarks.layers import TransformerBlock, training
+from benchmarks.recording import Row, arguments, installed, need, write
 from benchmarks.timing import BURST, medians
-from torch import Tensor, nn
-from torch.nn import functional
 
 from statewise.cells.mamba import Mamba
 from statewise.core.heap import keep_freed_memory
@@ -32,26 +29,10 @@ layer norm, GELU network 4 times as wide, residuals; torch's own products. The C
 keep freed memory, for all."""
 
 
-class TransformerBlock(nn.Module):
-    """x [B, T, width] to the same: attention and a feed-forward network, each normed first and added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.before, self.between = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.projection, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.wide, self.narrow = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = self.projection(self.before(x)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*parts.unbind(0), is_causal=True)
-        x = x + self.output(mixed.transpose(1, 2).flatten(2))
-        wide: Tensor = self.narrow(functional.gelu(self.wide(self.between(x))))
-        return x + wide
-
-
 def main() -> None:
     """Measure and write."""
     options = arguments(__doc__).parse_args()
+    need("mambapy", "mamba_block")
     torch.set_num_threads(2)
     keep_freed_memory()
     turns = 3 if options.quick else 7
@@ -65,8 +46,8 @@ def main_row(turns: int) -> Row:
     from mambapy.mamba import MambaBlock, MambaConfig
 
     blocks = {"statewise": Mamba(WIDTH, WIDTH), "mambapy": MambaBlock(MambaConfig(WIDTH, 1))}
-    blocks["transformer"] = TransformerBlock()
-    found = medians({name: training(block, MAIN) for name, block in blocks.items()}, turns)
+    blocks["transformer"] = TransformerBlock(WIDTH, HEADS)
+    found = medians({name: training(block, 1, MAIN, WIDTH) for name, block in blocks.items()}, turns)
     ours = found["statewise"]
     peer, transformer = found["mambapy"] / ours, found["transformer"] / ours
     return Row(
@@ -84,12 +65,14 @@ def length_row(turns: int, long: bool) -> Row:
     """Mamba and transformer block at short and at long sequences."""
     found = {}
     for time in SHORT:
-        blocks = {"mamba": Mamba(WIDTH, WIDTH), "transformer": TransformerBlock()}
-        found[time] = medians({name: training(block, time) for name, block in blocks.items()}, turns)
+        blocks = {"mamba": Mamba(WIDTH, WIDTH), "transformer": TransformerBlock(WIDTH, HEADS)}
+        found[time] = medians(
+            {name: training(block, 1, time, WIDTH) for name, block in blocks.items()}, turns
+        )
     if long:
-        mamba = medians({"mamba": training(Mamba(WIDTH, WIDTH), LONG)}, 3)
+        mamba = medians({"mamba": training(Mamba(WIDTH, WIDTH), 1, LONG, WIDTH)}, 3)
         begin = perf_counter()
-        training(TransformerBlock(), LONG)()
+        training(TransformerBlock(WIDTH, HEADS), 1, LONG, WIDTH)()
         found[LONG] = {**mamba, "transformer": 1e3 * (perf_counter() - begin)}
     ratios = {time: times["transformer"] / times["mamba"] for time, times in found.items()}
     return Row(
@@ -100,22 +83,6 @@ def length_row(turns: int, long: bool) -> Row:
         min(ratios.values()) > 1 and ratios.get(LONG, 20.0) >= 20,
         {str(time): {**times, "ratio": ratios[time]} for time, times in found.items()},
     )
-
-
-def training(block: nn.Module, time: int) -> Callable[[], Any]:
-    """One forward and backward of `block` as a call."""
-    generator = torch.Generator().manual_seed(0)
-    x, weighing = (torch.randn(1, time, WIDTH, generator=generator) for _ in range(2))
-    x.requires_grad_()
-
-    def run() -> None:
-        block.zero_grad(set_to_none=True)
-        x.grad = None
-        outputs = block(x)
-        outputs = outputs[0] if isinstance(outputs, tuple) else outputs
-        outputs.backward(weighing)
-
-    return run
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 
     python -m benchmarks.speed.min_gru
 
-The last peer is `minGRU-pytorch` 0.2.1 (pip install --no-deps minGRU-pytorch), used nowhere else.
+The last peer is `minGRU-pytorch` (benchmarks/peers.txt); without it the others are compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
+from benchmarks.layers import training
 from benchmarks.recording import Row, arguments, installed, write
 from benchmarks.timing import BURST, medians
 from torch import nn
@@ -40,7 +40,9 @@ def main() -> None:
 
 def row(time: int, turns: int) -> Row:
     """One length, all contestants."""
-    found = medians({name: training(make(), time) for name, make in contestants().items()}, turns)
+    found = medians(
+        {name: training(make(), ROWS, time, WIDTH) for name, make in contestants().items()}, turns
+    )
     ratios = {name: value / found["statewise"] for name, value in found.items()}
     texts = [f"{name} {found[name]:.0f} ms, {ratios[name]:.1f}×" for name in found if name != "statewise"]
     return Row(
@@ -65,22 +67,6 @@ def contestants() -> dict[str, Callable[[], nn.Module]]:
 
         found["minGRU-pytorch"] = lambda: minGRU(WIDTH)
     return found
-
-
-def training(layer: nn.Module, time: int) -> Callable[[], Any]:
-    """One forward and backward of `layer` as a call."""
-    generator = torch.Generator().manual_seed(0)
-    x, weighing = (torch.randn(ROWS, time, WIDTH, generator=generator) for _ in range(2))
-    x.requires_grad_()
-
-    def run() -> None:
-        layer.zero_grad(set_to_none=True)
-        x.grad = None
-        outputs = layer(x)
-        outputs = outputs[0] if isinstance(outputs, tuple) else outputs
-        outputs.backward(weighing)
-
-    return run
 
 
 if __name__ == "__main__":

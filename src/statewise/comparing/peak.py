@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ def with_peak(work: Callable[[], Found]) -> tuple[Found, int | None]:
     """What `work` gives, and by how many bytes the resident memory rose in between; None where unknown.
 
     Linux keeps a high-water mark that can be reset. Elsewhere the mark of the whole process stands in: right
-    in a fresh process, too low where something larger ran before.
+    in a fresh process, too low where something larger ran before. What is garbage already is collected first;
+    memory that another thread gives back meanwhile makes the rise look smaller.
     """
+    gc.collect()
     reset = _reset()
     before = _linux("VmRSS") if reset else _high_water()
     found = work()

@@ -12,9 +12,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> bool:
     """Ask the C library to keep freed memory for this process; whether it listens (glibc does).
 
-    By default every large tensor is fresh pages from the system, given back when it is freed: about 40 % of
-    the time of training on long sequences, in PyTorch as here. Kept, the process holds what its largest
-    moment took until it ends. The command line does this; in a program of yours the choice is yours.
+    By default every large tensor is fresh pages from the system, given back when it is freed: a large part of
+    the time of training on long sequences, in PyTorch as here (benchmarks/speed/freed_memory.py). Kept, the
+    process holds what its largest moment took until it ends. The command line does this; in a program of
+    yours the choice is yours.
     """
     libc = ctypes.CDLL(None) if os.name == "posix" else None
     if libc is None or not hasattr(libc, "mallopt"):

@@ -1,7 +1,7 @@
 """The affine map of every projection, at the machine's speed.
 
-torch's fp32 product is MKL's, which runs a half-speed path on processors that are not Intel's (measured:
-42 % of the multiply-add peak of an AMD Zen 5 core pair, the packed product of `native/core/gemm.h` 80 %).
+torch's float32 product is MKL's, which runs a slower path on processors that are not Intel's; the packed
+product of `native/core/gemm.h` does not (`python -m benchmarks.speed.matrix_product` shows both).
 """
 
 from __future__ import annotations
