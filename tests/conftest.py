@@ -18,7 +18,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     import polars as pl
 
-    from statewise.model import Model
+    from statewise.models.forecast import ForecastModel
     from statewise.tasks.forecast import Forecast
 
 settings.register_profile("statewise", deadline=None, derandomize=True, max_examples=30)
@@ -80,7 +80,7 @@ def small_task() -> Forecast:
 
 
 @pytest.fixture(scope="session")
-def small_model(small_task: Forecast, make_frame: Callable[..., pl.DataFrame]) -> Model:
+def small_model(small_task: Forecast, make_frame: Callable[..., pl.DataFrame]) -> ForecastModel:
     """A model trained for a few steps."""
     from statewise.training.config import TrainConfig
     from statewise.training.fit import fit

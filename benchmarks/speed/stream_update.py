@@ -19,7 +19,7 @@ from benchmarks.fitting import effective, fitted
 from benchmarks.recording import Row, arguments, write
 
 import statewise as sw
-from statewise.streaming.session import Stream
+from statewise.streaming.forecast import ForecastStream
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "task": {"horizon": 24, "id": None, "calibration": 0.03},
@@ -90,7 +90,7 @@ def rows(covariates: int) -> Iterator[dict[str, Any]]:
 
 
 def interleaved(
-    variants: dict[str, tuple[Stream, Iterator[dict[str, Any]]]], turns: int
+    variants: dict[str, tuple[ForecastStream, Iterator[dict[str, Any]]]], turns: int
 ) -> dict[str, list[float]]:
     """Median ms per update of each turn of each variant; in turns, so that all share the machine's moods."""
     for stream, source in variants.values():
@@ -102,7 +102,7 @@ def interleaved(
     return found
 
 
-def updates(stream: Stream, source: Iterator[dict[str, Any]], count: int) -> list[int]:
+def updates(stream: ForecastStream, source: Iterator[dict[str, Any]], count: int) -> list[int]:
     """Nanoseconds of each of `count` updates."""
     times = []
     for _ in range(count):
@@ -113,7 +113,7 @@ def updates(stream: Stream, source: Iterator[dict[str, Any]], count: int) -> lis
     return times
 
 
-def long_run(stream: Stream, count: int) -> dict[str, float]:
+def long_run(stream: ForecastStream, count: int) -> dict[str, float]:
     """Medians (ms) and resident memory (MB) at both ends of `count` updates of one stream."""
     from tqdm import tqdm
 

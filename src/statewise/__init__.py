@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from statewise.data import datasets as datasets
     from statewise.evaluation.backtest import backtest as backtest
     from statewise.evaluation.comparison import Classical as Classical
+    from statewise.evaluation.evaluate import evaluate as evaluate
     from statewise.evaluation.leak import check_leak as check_leak
     from statewise.evaluation.leak import check_recency as check_recency
     from statewise.evaluation.leak import fitted as fitted
     from statewise.evaluation.leak import from_history as from_history
-    from statewise.model import Model as Model
-    from statewise.model import load as load
+    from statewise.models.forecast import ForecastModel as ForecastModel
+    from statewise.models.loading import load as load
+    from statewise.models.model import Model as Model
     from statewise.nn.backbone import BackboneConfig as BackboneConfig
     from statewise.rows.frames import read as read
     from statewise.tasks.forecast import Forecast as Forecast
@@ -37,7 +39,8 @@ _NAMES = {
     "BackboneConfig": "statewise.nn.backbone:BackboneConfig",
     "Classical": "statewise.evaluation.comparison:Classical",
     "Forecast": "statewise.tasks.forecast:Forecast",
-    "Model": "statewise.model:Model",
+    "ForecastModel": "statewise.models.forecast:ForecastModel",
+    "Model": "statewise.models.model:Model",
     "Sweep": "statewise.comparing.sweep:Sweep",
     "TrainConfig": "statewise.training.config:TrainConfig",
     "backtest": "statewise.evaluation.backtest:backtest",
@@ -46,11 +49,12 @@ _NAMES = {
     "compare": "statewise.comparing.compare:compare",
     "datasets": "statewise.data.datasets",
     "errors": "statewise.core.errors",
+    "evaluate": "statewise.evaluation.evaluate:evaluate",
     "fit": "statewise.training.fit:fit",
     "fitted": "statewise.evaluation.leak:fitted",
     "from_history": "statewise.evaluation.leak:from_history",
     "keep_freed_memory": "statewise.core.heap:keep_freed_memory",
-    "load": "statewise.model:load",
+    "load": "statewise.models.loading:load",
     "read": "statewise.rows.frames:read",
     "testing": "statewise.testing",
 }
@@ -59,6 +63,7 @@ __all__ = [
     "BackboneConfig",
     "Classical",
     "Forecast",
+    "ForecastModel",
     "Model",
     "Sweep",
     "TrainConfig",
@@ -69,6 +74,7 @@ __all__ = [
     "compare",
     "datasets",
     "errors",
+    "evaluate",
     "fit",
     "fitted",
     "from_history",

@@ -16,7 +16,7 @@ from statewise.bundle import read_bundle
 from statewise.cli.fit import DataSettings, model_settings, rows_until
 from statewise.cli.main import main
 from statewise.core.errors import ConfigError, StreamError
-from statewise.model import load
+from statewise.models.loading import load
 from statewise.training.fit import fit
 
 Refused = Callable[..., str]

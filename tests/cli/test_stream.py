@@ -27,9 +27,9 @@ from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import panel
 from statewise.rows.schema import ForecastSchema
 from statewise.state import State
+from statewise.streaming.forecast import ForecastStream, StreamConfig
 from statewise.streaming.opening import onnx_engine, open_streams
 from statewise.streaming.replay import record
-from statewise.streaming.session import Stream, StreamConfig
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -91,7 +91,9 @@ def graph_bundle(network: Memory) -> Bundle:
         "state": live.initial_arrays(),
     }
     engine = TorchEngine(network, Bundle(**values).model_hash)
-    samples = record(Stream(codec, engine, config=StreamConfig((0.5,))), [row(hour) for hour in range(5)])
+    samples = record(
+        ForecastStream(codec, engine, config=StreamConfig((0.5,))), [row(hour) for hour in range(5)]
+    )
     graph = export_onnx(live, [torch.zeros(1, *spec.shape) for spec in inputs])
     return Bundle(**values, samples=samples, step_onnx=graph)
 
@@ -191,9 +193,9 @@ def test_bundle_errors_are_one_line(tmp_path: Path) -> None:
 
 
 def test_engines_agree(say: Any, path: Path, network: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = ModuleType("statewise.model")
+    model = ModuleType("statewise.models.loading")
     monkeypatch.setattr(model, "live_recurrence", lambda bundle: network, raising=False)
-    monkeypatch.setitem(sys.modules, "statewise.model", model)
+    monkeypatch.setitem(sys.modules, "statewise.models.loading", model)
     rows = [row(hour) for hour in range(20)]
     onnx, torch_ = (say(str(path), "--engine", name, lines=rows) for name in ("onnx", "torch"))
     for ours, theirs in zip(onnx, torch_, strict=True):
@@ -205,9 +207,9 @@ def test_the_torch_engine_without_torch_says_what_to_do(path: Path, monkeypatch:
     def missing(name: str) -> None:
         raise ImportError("no torch here", name="torch")
 
-    model = ModuleType("statewise.model")
+    model = ModuleType("statewise.models.loading")
     model.__getattr__ = missing  # type: ignore[method-assign]
-    monkeypatch.setitem(sys.modules, "statewise.model", model)
+    monkeypatch.setitem(sys.modules, "statewise.models.loading", model)
     with pytest.raises(BundleError) as caught:
         stream.choose_engine(read_bundle(path), "torch")
     assert str(caught.value).startswith("stream: the torch engine needs torch, which is not installed here")
@@ -232,9 +234,9 @@ def test_export_writes_the_bundles_graph(
 def test_export_makes_the_graph_where_the_bundle_has_none(
     path: Path, tmp_path: Path, graph_bundle: Bundle, network: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ModuleType("statewise.model")
+    model = ModuleType("statewise.models.loading")
     monkeypatch.setattr(model, "live_recurrence", lambda bundle: network, raising=False)
-    monkeypatch.setitem(sys.modules, "statewise.model", model)
+    monkeypatch.setitem(sys.modules, "statewise.models.loading", model)
     values = {name: getattr(graph_bundle, name) for name in Bundle.__dataclass_fields__} | {"step_onnx": None}
     write_bundle(path, Bundle(**values))
     assert call("export", str(path), "--onnx", str(tmp_path / "step.onnx")) == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from statewise.model import Model, build
+from statewise.models.forecast import ForecastModel, build
 from statewise.nn.backbone import BackboneConfig
 from statewise.recurrence import Recurrence, run_steps
 from statewise.rows.panel import panel
@@ -65,7 +65,9 @@ TASK = Forecast(
 )
 
 
-def make_model(task: Forecast = TASK, frame: pl.DataFrame | None = None, network: Any = None) -> Model:
+def make_model(
+    task: Forecast = TASK, frame: pl.DataFrame | None = None, network: Any = None
+) -> ForecastModel:
     """A model with random weights everywhere, or with the network that `network(layout)` makes."""
     rows = panel(make_frame() if frame is None else frame, task.schema)
     codec = task.codec(rows)
@@ -77,7 +79,7 @@ def make_model(task: Forecast = TASK, frame: pl.DataFrame | None = None, network
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return Model(task, backbone, memory, codec, forecaster)
+    return ForecastModel(task=task, backbone=backbone, memory=memory, codec=codec, network=forecaster)
 
 
 @pytest.fixture(scope="session", name="make_frame")
@@ -86,7 +88,7 @@ def make_frame_fixture() -> Callable[..., pl.DataFrame]:
 
 
 @pytest.fixture(scope="session", name="make_model")
-def make_model_fixture() -> Callable[..., Model]:
+def make_model_fixture() -> Callable[..., ForecastModel]:
     return make_model
 
 
@@ -96,13 +98,13 @@ def frame() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
+def model() -> ForecastModel:
     return make_model()
 
 
 @pytest.fixture(scope="session")
-def linear_model() -> Callable[..., Model]:
-    def made(bend: bool = False) -> Model:
+def linear_model() -> Callable[..., ForecastModel]:
+    def made(bend: bool = False) -> ForecastModel:
         return make_model(
             network=lambda layout: LinearNetwork(layout.now_size, layout.future_size, 1, 6, bend)
         )

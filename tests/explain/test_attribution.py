@@ -9,15 +9,17 @@ import polars as pl
 import pytest
 
 from statewise.core.errors import ConfigError
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.tasks.forecast import Forecast
 
 MakeFrame = Callable[..., pl.DataFrame]
-MakeModel = Callable[..., Model]
+MakeModel = Callable[..., ForecastModel]
 NEWEST, BEFORE = 48, 168
 
 
-def test_baseline_and_contributions_add_up_to_the_real_forecast(model: Model, frame: pl.DataFrame) -> None:
+def test_baseline_and_contributions_add_up_to_the_real_forecast(
+    model: ForecastModel, frame: pl.DataFrame
+) -> None:
     found = model.explain(frame)
     np.testing.assert_allclose(found.baseline + found.contributions.sum(axis=0), found.forecast, atol=1e-9)
     np.testing.assert_allclose(found.forecast, model.predict(frame)["q0.5"].to_numpy(), atol=1e-4)
@@ -83,13 +85,15 @@ def test_a_covariate_the_network_ignores_gets_nothing(linear_model: MakeModel, f
     assert model.explain(frame).shares["temp"] == 0.0
 
 
-def test_a_constant_covariate_and_one_never_seen_get_nothing(model: Model, frame: pl.DataFrame) -> None:
+def test_a_constant_covariate_and_one_never_seen_get_nothing(
+    model: ForecastModel, frame: pl.DataFrame
+) -> None:
     found = model.explain(frame.with_columns(wind=pl.lit(None, dtype=pl.Float64)))
     assert found.shares["quiet"] == 0.0  # it always stands at its training mean
     assert found.shares["wind"] == 0.0
 
 
-def test_older_memory_of_a_short_series_is_nothing(model: Model, frame: pl.DataFrame) -> None:
+def test_older_memory_of_a_short_series_is_nothing(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.explain(frame.head(100))
     assert found.shares["older memory"] == 0.0
     assert found.shares["the week before"] > 0
@@ -99,14 +103,14 @@ def test_older_memory_of_a_short_series_is_nothing(model: Model, frame: pl.DataF
 
 
 def test_small_batches_give_the_same_shares(
-    model: Model, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    model: ForecastModel, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = model.explain(frame)
     monkeypatch.setattr("statewise.explain.replay._BUDGET", 300_000)
     np.testing.assert_allclose(model.explain(frame).contributions, whole.contributions, atol=1e-4)
 
 
-def test_at_and_origins_are_exact_per_origin(model: Model, frame: pl.DataFrame) -> None:
+def test_at_and_origins_are_exact_per_origin(model: ForecastModel, frame: pl.DataFrame) -> None:
     one = model.explain(frame, at="2024-01-28T11:00:00")
     other = model.explain(frame, at="2024-01-27T11:00:00")
     both = model.explain(frame, at=frame["ds"][27 * 24 + 11], origins=2)
@@ -117,7 +121,7 @@ def test_at_and_origins_are_exact_per_origin(model: Model, frame: pl.DataFrame) 
     np.testing.assert_allclose(both.baseline + both.contributions.sum(axis=0), both.forecast, atol=1e-9)
 
 
-def test_future_known_columns_are_explained(model: Model, frame: pl.DataFrame) -> None:
+def test_future_known_columns_are_explained(model: ForecastModel, frame: pl.DataFrame) -> None:
     tail = frame.tail(6).with_columns(pl.col("ds") + pl.duration(hours=6), holiday=pl.lit(1.0))
     future = tail.select("unique_id", "ds", "holiday")
     with_plans, without = model.explain(frame, future), model.explain(frame)
@@ -126,13 +130,13 @@ def test_future_known_columns_are_explained(model: Model, frame: pl.DataFrame) -
     np.testing.assert_allclose(with_plans.forecast, predicted, atol=1e-4)
 
 
-def test_horizon_is_a_slice_of_the_steps(model: Model, frame: pl.DataFrame) -> None:
+def test_horizon_is_a_slice_of_the_steps(model: ForecastModel, frame: pl.DataFrame) -> None:
     whole, part = model.explain(frame), model.explain(frame, horizon=slice(1, 3))
     np.testing.assert_allclose(part.contributions, whole.contributions[:, 1:3], atol=1e-5)
     assert part.ahead == (2, 3)
 
 
-def test_groups_merge_covariates(model: Model, frame: pl.DataFrame) -> None:
+def test_groups_merge_covariates(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.explain(frame, group={"weather": ["temp", "wind", "quiet"]})
     names = ["last 48 hours", "the week before", "older memory", "season", "weather", "holiday", "static"]
     assert list(found.shares) == names
@@ -189,13 +193,13 @@ def test_series_and_targets_by_name(make_model: MakeModel, make_frame: MakeFrame
         ),
     ],
 )
-def test_errors(model: Model, frame: pl.DataFrame, options: dict[str, object], text: str) -> None:
+def test_errors(model: ForecastModel, frame: pl.DataFrame, options: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         model.explain(frame, **options)
     assert str(caught.value) == text
 
 
-def test_bundle_explains_the_same(model: Model, frame: pl.DataFrame, tmp_path: Path) -> None:
+def test_bundle_explains_the_same(model: ForecastModel, frame: pl.DataFrame, tmp_path: Path) -> None:
     import statewise as sw
 
     model.save(tmp_path / "m.sw", onnx=False)

@@ -9,7 +9,7 @@ import pytest
 
 from statewise.explain.explanation import Explanation
 from statewise.explain.players import Player
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 
 PLAYERS = (
     Player("last 48 hours", "the last 48 hours", True),
@@ -63,7 +63,7 @@ Share: |contribution|, summed over the steps and origins, of the sum over all pa
     )
 
 
-def test_text_is_the_table_and_the_sentence(model: Model, frame: pl.DataFrame) -> None:
+def test_text_is_the_table_and_the_sentence(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.explain(frame)
     assert str(found) == f"{found.table()}\n\n{found.sentence}"
 
@@ -78,14 +78,14 @@ def test_text_is_the_table_and_the_sentence(model: Model, frame: pl.DataFrame) -
     ],
 )
 def test_the_subject_is_what_was_asked(
-    model: Model, frame: pl.DataFrame, options: dict[str, slice], text: str
+    model: ForecastModel, frame: pl.DataFrame, options: dict[str, slice], text: str
 ) -> None:
     assert (
         model.explain(frame, **options).sentence.partition(" % of ")[2].partition(",")[0].rstrip(".") == text
     )
 
 
-def test_plain_values(model: Model, frame: pl.DataFrame) -> None:
+def test_plain_values(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.explain(frame)
     plain = json.loads(json.dumps(found.to_mapping()))
     assert plain["shares"] == dict(found.shares)
@@ -94,7 +94,7 @@ def test_plain_values(model: Model, frame: pl.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 6])
-def test_picture(model: Model, frame: pl.DataFrame, tmp_path: Path, steps: int) -> None:
+def test_picture(model: ForecastModel, frame: pl.DataFrame, tmp_path: Path, steps: int) -> None:
     path = model.explain(frame, horizon=slice(0, steps)).picture(tmp_path / "new" / "why.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size > 20_000

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from statewise.core.errors import ConfigError
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.recurrence import Recurrence, run_steps
 from statewise.tasks.forecast import Forecast
 
-MakeModel = Callable[..., Model]
+MakeModel = Callable[..., ForecastModel]
 TASK = Forecast(horizon=4, observed=["humidity", "temp"], known=["plan"], lags=24)
 THRESHOLD, BUMP, AFTER = 75.0, 20.0, 2
 
@@ -68,13 +68,13 @@ def frame() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def model(make_model: MakeModel, frame: pl.DataFrame) -> Model:
+def model(make_model: MakeModel, frame: pl.DataFrame) -> ForecastModel:
     humidity, demand = frame["humidity"], frame["y"]
     level = (THRESHOLD - humidity.mean()) / humidity.std(ddof=0)
     return make_model(TASK, frame, network=lambda _: Crossing(level, BUMP / demand.std(ddof=0)))
 
 
-def test_names_the_covariate_the_lag_and_the_threshold(model: Model, frame: pl.DataFrame) -> None:
+def test_names_the_covariate_the_lag_and_the_threshold(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.probe(frame, max_lag=6)
     first = found.moves[0]
     assert (first.covariate, first.lag, first.step, first.delay) == ("humidity", 0, 2, 2)
@@ -87,7 +87,7 @@ def test_names_the_covariate_the_lag_and_the_threshold(model: Model, frame: pl.D
     assert "20.00 where it matters most; the forecast changes fastest around humidity = 7" in found.sentence
 
 
-def test_sizes_are_those_of_the_counterfactuals(model: Model, frame: pl.DataFrame) -> None:
+def test_sizes_are_those_of_the_counterfactuals(model: ForecastModel, frame: pl.DataFrame) -> None:
     """At lag 0 a low or high reading undoes or makes a crossing wherever the hour before was below 75."""
     found = model.probe(frame, ["humidity"], max_lag=1)
     before = np.quantile(frame["humidity"], 0.9) >= THRESHOLD  # else the high value would not cross
@@ -96,26 +96,26 @@ def test_sizes_are_those_of_the_counterfactuals(model: Model, frame: pl.DataFram
     assert found.mean[0, 0, 1] == pytest.approx(BUMP * share, rel=0.15)
 
 
-def test_a_covariate_without_effect_moves_nothing(model: Model, frame: pl.DataFrame) -> None:
+def test_a_covariate_without_effect_moves_nothing(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.probe(frame, ["temp"], max_lag=3)
     assert found.moves == ()
     assert found.sentence == "No covariate moves the forecast of y."
     assert found.curve is None
 
 
-def test_columns_known_ahead_have_negative_lags(model: Model, frame: pl.DataFrame) -> None:
+def test_columns_known_ahead_have_negative_lags(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.probe(frame, ["plan"], max_lag=2)
     assert {(move.lag, move.step) for move in found.moves} == {(-k, k) for k in (1, 2, 3, 4)}
     assert all(move.delay == 0 for move in found.moves)
     assert "plan 1 hour ahead (lag -1) moves the forecast 1 hour ahead" in found.sentence
 
 
-def test_missing_readings_stay_missing(model: Model, frame: pl.DataFrame) -> None:
+def test_missing_readings_stay_missing(model: ForecastModel, frame: pl.DataFrame) -> None:
     found = model.probe(frame.with_columns(humidity=pl.lit(None, dtype=pl.Float64)), ["humidity"], max_lag=2)
     assert found.moves == ()
 
 
-def test_table_lists_the_strongest(model: Model, frame: pl.DataFrame) -> None:
+def test_table_lists_the_strongest(model: ForecastModel, frame: pl.DataFrame) -> None:
     lines = model.probe(frame, max_lag=3).table(rows=2).splitlines()
     assert lines[0] == "y: what a single reading moves (1 step = 1h)"
     assert lines[2].split() == ["lag", "step", "delay", "mean", "top", "tenth", "spread"]
@@ -124,7 +124,7 @@ def test_table_lists_the_strongest(model: Model, frame: pl.DataFrame) -> None:
     assert lines[5] == ""
 
 
-def test_plain_values(model: Model, frame: pl.DataFrame) -> None:
+def test_plain_values(model: ForecastModel, frame: pl.DataFrame) -> None:
     plain = json.loads(json.dumps(model.probe(frame, max_lag=1).to_mapping()))
     assert plain["moves"][0]["covariate"] == "humidity"
     assert plain["curve"]["threshold"] == pytest.approx(THRESHOLD, abs=1.5)
@@ -147,7 +147,7 @@ def test_plain_values(model: Model, frame: pl.DataFrame) -> None:
         ),
     ],
 )
-def test_errors(model: Model, frame: pl.DataFrame, options: dict[str, Any], text: str) -> None:
+def test_errors(model: ForecastModel, frame: pl.DataFrame, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         model.probe(frame, **options)
     assert str(caught.value) == text

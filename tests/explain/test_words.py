@@ -6,7 +6,7 @@ import pytest
 from statewise.explain.attribution import _is_tomorrow
 from statewise.explain.bands import bands
 from statewise.explain.words import significant, span
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.rows.frequency import parse
 
 
@@ -48,7 +48,7 @@ def test_bands(step: str, want: tuple[int, str, int, str]) -> None:
     ("origin", "steps", "want"),
     [("T23:00", 24, True), ("T22:00", 24, False), ("T23:00", 23, False), ("T23:00", 25, False)],
 )
-def test_tomorrow_is_the_whole_next_day(model: Model, origin: str, steps: int, want: bool) -> None:
+def test_tomorrow_is_the_whole_next_day(model: ForecastModel, origin: str, steps: int, want: bool) -> None:
     assert _is_tomorrow(model.codec, np.datetime64(f"2024-01-05{origin}", "s"), steps) is want
 
 

@@ -37,6 +37,26 @@ def test_csv_gz_and_parquet_read_alike(tmp_path: Path) -> None:
     assert frame["n"].to_list() == [1, 2]
 
 
+def test_tsv_has_no_quotes_and_its_numbers_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('ds\ty\ttext\n2024-01-31\t1.5\t"so, he said\n', encoding="utf-8")
+    frame = read(tmp_path / "a.tsv")
+    assert frame.to_dicts() == [{"ds": datetime(2024, 1, 31), "y": 1.5, "text": '"so, he said'}]
+
+
+def test_files_of_text_become_frames_with_columns_of_lists(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("I PRON\nam VERB\n\nHere ADV\n", encoding="utf-8")
+    frame = read(tmp_path / "a.conll")
+    assert frame["tokens"].to_list() == [["I", "am"], ["Here"]]
+    assert frame["labels"].to_list() == [["PRON", "VERB"], ["ADV"]]
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "n": 1}\n{"text": "b"}\n'))
+    assert read(tmp_path / "a.jsonl.gz").to_dicts() == [{"text": "a", "n": 1}, {"text": "b", "n": None}]
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n", encoding="utf-8")
+    assert read(tmp_path / "a.txt").to_dict(as_series=False) == {"text": ["one", "two"]}
+    (tmp_path / "b.jsonl").write_text('{"x": 1}\n{"x": "one"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"b\.jsonl: a column of several kinds: "):
+        read(tmp_path / "b.jsonl")
+
+
 def test_days_become_dates_and_what_is_no_date_stays_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b,c\n2024-01-31,31.12.2024,2024-02-30\n,,\n", encoding="utf-8")
     frame = read(tmp_path / "a.csv")
@@ -52,9 +72,15 @@ def test_a_frame_is_handed_through() -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    (tmp_path / "a.csv").write_bytes(b"name,y\nRen\xe9,1\n")
+    known = ".csv, .tsv, .jsonl, .parquet, .conll, .conllu, .txt, plain or packed (.gz, .xz)"
+    remedy = "save the file as UTF-8 (it may be Latin-1 or Windows-1252)"
     cases = {
-        tmp_path / "a.xlsx": f"{tmp_path}/a.xlsx: cannot read '.xlsx' files, want .csv, .csv.gz or .parquet.",
+        tmp_path
+        / "a.xlsx": f"{tmp_path}/a.xlsx: cannot read '.xlsx' files, want {known}; name plain text .txt.",
         tmp_path / "b.csv": f"{tmp_path}/b.csv: no such file.",
+        tmp_path / "a.csv": f"{tmp_path}/a.csv, line 2: byte 0xe9 at column 4 is not UTF-8: {remedy}.",
     }
     for path, text in cases.items():
         with pytest.raises(DataError) as caught:

@@ -22,9 +22,9 @@ from statewise.core.errors import BundleError, ConfigError
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
 from statewise.recurrence import Recurrence
 from statewise.state import State
+from statewise.streaming.forecast import ForecastStream, StreamConfig
 from statewise.streaming.opening import onnx_engine, open_streams, stream_config
 from statewise.streaming.replay import record
-from statewise.streaming.session import Stream, StreamConfig
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -84,7 +84,7 @@ def bundle(codec: Any, network: Forecaster, make_rows: Any) -> Bundle:
         step_onnx=export_onnx(live, [torch.zeros(1, *spec.shape) for spec in inputs]),
     )
     engine = TorchEngine(network, plain.model_hash)
-    samples = record(Stream(codec, engine, config=StreamConfig(QUANTILES)), make_rows(20, seed=9))
+    samples = record(ForecastStream(codec, engine, config=StreamConfig(QUANTILES)), make_rows(20, seed=9))
     return replace(plain, samples=samples)
 
 
@@ -94,7 +94,7 @@ def test_streams_without_torch_give_the_same_answers(
     write_bundle(tmp_path / "load.sw", bundle)
     rows = make_rows(40, seed=3)
     rows = rows[:20] + rows[23:]
-    stream = Stream(codec, TorchEngine(network, bundle.model_hash), "a", stream_config(bundle))
+    stream = ForecastStream(codec, TorchEngine(network, bundle.model_hash), "a", stream_config(bundle))
     for row in rows[:10]:
         stream.update(row)
     (tmp_path / "state").write_bytes(stream.snapshot())
@@ -107,11 +107,11 @@ def test_streams_without_torch_give_the_same_answers(
         "from pathlib import Path\n"
         "from statewise.bundle import read_bundle\n"
         "from statewise.streaming.opening import onnx_engine, open_streams\n"
-        "from statewise.streaming.session import Stream\n"
         "bundle = read_bundle('load.sw')\n"
         "streams = open_streams(bundle, onnx_engine(bundle))\n"
         "data = Path('state').read_bytes()\n"
-        "stream = Stream.restore(streams.codec, streams.engine, data, streams.config)\n"
+        "stream = streams.start\n"
+        "stream.restore(data)\n"
         "rows = json.loads(Path('rows.json').read_text())\n"
         "print(json.dumps([stream.update(row).plain() for row in rows]))\n"
         "assert not any(name.split('.')[0] in ('polars', 'narwhals', 'pandas') for name in sys.modules)\n"
@@ -141,8 +141,8 @@ def test_streams_without_torch_give_the_same_answers(
 def test_a_live_year_stays_close_to_torch(
     codec: Any, network: Forecaster, bundle: Bundle, make_rows: Any
 ) -> None:
-    ours = Stream(codec, onnx_engine(bundle), "a", stream_config(bundle))
-    theirs = Stream(codec, TorchEngine(network, bundle.model_hash), "a", stream_config(bundle))
+    ours = ForecastStream(codec, onnx_engine(bundle), "a", stream_config(bundle))
+    theirs = ForecastStream(codec, TorchEngine(network, bundle.model_hash), "a", stream_config(bundle))
     scale, worst = codec.target_scale.reshape(-1, 1, 1), 0.0
     for row in make_rows(1000, seed=4):
         worst = max(worst, float((np.abs(ours.update(row).values - theirs.update(row).values) / scale).max()))
@@ -159,8 +159,7 @@ def test_samples_of_another_network_are_refused(network: Forecaster, bundle: Bun
 
 def test_stream_settings_come_from_the_bundle(bundle: Bundle) -> None:
     assert stream_config(bundle) == StreamConfig(quantiles=QUANTILES, warm_steps=5)
-    streams = open_streams(bundle, onnx_engine(bundle), StreamConfig(QUANTILES, max_gap=1))
-    assert streams.config.max_gap == 1
+    assert open_streams(bundle, onnx_engine(bundle)).start.config == stream_config(bundle)
 
 
 def test_no_graph_and_no_such_kind(bundle: Bundle) -> None:
@@ -177,7 +176,7 @@ def test_no_graph_and_no_such_kind(bundle: Bundle) -> None:
 def test_an_onnx_update_fits_the_time_budget(codec: Any, bundle: Bundle, make_rows: Any) -> None:
     import time
 
-    stream = Stream(codec, onnx_engine(bundle), "a", stream_config(bundle))
+    stream = ForecastStream(codec, onnx_engine(bundle), "a", stream_config(bundle))
     rows, best = make_rows(600), 1.0
     for start in range(0, 600, 50):
         begin = time.perf_counter()

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from statewise.core.errors import BundleError
+from statewise.streaming.forecast import ForecastStream, StreamConfig
 from statewise.streaming.replay import record, verify
-from statewise.streaming.session import Stream, StreamConfig
 
 CONFIG = StreamConfig(quantiles=(0.1, 0.5, 0.9))
 
 
 @pytest.fixture
 def fresh(codec: Any, engine: Any) -> Any:
-    return lambda: Stream(codec, engine, config=CONFIG)
+    return lambda: ForecastStream(codec, engine, config=CONFIG)
 
 
 def test_samples_are_json_and_replay(fresh: Any, make_rows: Any) -> None:

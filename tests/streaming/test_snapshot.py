@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -24,33 +26,42 @@ LEAVES = {
 }
 SEEN = Session(
     "ä",
-    np.datetime64("2024-01-01T05:00:00"),
-    7,
-    2,
-    1,
-    np.array([3.0], np.float32),
+    {"time": 1_704_085_200, "steps": 7, "missing": 2, "gap": 1},
+    {"static": np.array([3.0], np.float32)},
     np.ones((2, 3, 4)),
     LEAVES,
 )
-NEW = SEEN._replace(series_id='b"\n', time=None, steps=0, missing=0, gap=0, values=None)
+NEW = SEEN._replace(name='b"\n', counts={"time": -(2**63), "steps": 0, "missing": 0, "gap": 0}, values=None)
+WORD = Session("", {"steps": 3}, {}, np.array([0.25, -np.inf], np.float32), LEAVES, {"word": "ü", "n": [1.5]})
+BEFORE = (  # two sessions as version 0.1.0 wrote them
+    r"c-obd%}T>S5P<zT_!?!;t0bGvChbM>P!t3oz%6Bxoo$0nQo7rUl%mhz6Zr@}ibs!T6VRkoAp^@~W@o;gA98bgRLho3r#V_sU"
+    r"|~8Xqb)HOEIwrh$%t$v(d8-!E6Hdef3MDsT_NO>(8{~PmC4G&h4{|SONEOj0g|+dF}TXmIOl^TQm#D@d2^FUGN~ixz(UcaDS"
+    r"=6h8U)jU0v4%AaIItI1)eX$a0m>eL?fmm2~!=h0ES`Ayfh2|c%+At?8uIi1%kdv%XML0U&=l&T~D`y6Y8FG)&rYRQukhJZP1"
+    r"#^<xyWus&s?K^>s0WWv_f+(15i8c~<FS)(a9a%HuY~SX`Q32p&_x+X$QG*oz=IjlDKu1B*3wsu*_})TfLdAjQ>Cd0kAslzFB"
+    r"U79CE&I-KCZTsf~cvo{p5S^6KxKeV5i`jPl4<`J>8;OqPQyAH!Uz=%Y{*bN#vuK%XNQCI)U$)0_-XMc>}uw}kB>htn{{q^#<"
+    r"ey?KQUm8~X`|8S_Z=>QF{Q"
+)
 DAMAGED = "snapshot: damaged, truncated or not a Statewise snapshot."
 
 
 def equal(got: Session, want: Session) -> bool:
-    plain = [name for name in Session._fields if name not in ("static", "values", "leaves")]
-    same = all(getattr(got, name) == getattr(want, name) for name in plain)
+    same = all(getattr(got, name) == getattr(want, name) for name in ("name", "counts", "item"))
+    arrays = got.arrays.keys() == want.arrays.keys()
     values = got.values is want.values is None or np.array_equal(got.values, want.values)
     leaves = {name: (leaf.tobytes(), leaf.shape, leaf.dtype) for name, leaf in got.leaves.items()}
     return bool(
         same
         and values
-        and np.array_equal(got.static, want.static)
+        and arrays
+        and all(np.array_equal(got.arrays[name], array) for name, array in want.arrays.items())
         and leaves == {name: (leaf.tobytes(), leaf.shape, leaf.dtype) for name, leaf in want.leaves.items()}
     )
 
 
 @pytest.mark.parametrize(
-    "sessions", [[], [SEEN], [NEW], [SEEN, NEW, SEEN]], ids=["none", "one", "new", "three"]
+    "sessions",
+    [[], [SEEN], [NEW], [SEEN, NEW, SEEN], [WORD], [WORD, WORD._replace(item=None)]],
+    ids=["none", "one", "new", "three", "item", "items"],
 )
 def test_round_trip(sessions: list[Session]) -> None:
     data = pack(sessions, "abc")
@@ -58,6 +69,14 @@ def test_round_trip(sessions: list[Session]) -> None:
     assert len(back) == len(sessions)
     assert all(map(equal, back, sessions))
     assert pack(back, "abc") == data
+
+
+def test_a_snapshot_of_an_earlier_statewise_restores() -> None:
+    data = zlib.decompress(base64.b85decode(BEFORE))
+    first, second = unpack(data, "abc")
+    assert equal(first, SEEN._replace(values=np.ones((1, 2, 2))))
+    assert equal(second, NEW._replace(name="b"))
+    assert pack([first, second], "abc") == data
 
 
 def test_leaves_are_not_shared_with_the_bytes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from statewise.core.errors import StreamError
-from statewise.streaming.session import Stream, StreamConfig
+from statewise.streaming.forecast import ForecastStream, StreamConfig
 from statewise.streaming.streams import Streams
 
 CONFIG = StreamConfig(quantiles=(0.1, 0.5, 0.9))
@@ -15,11 +15,11 @@ CONFIG = StreamConfig(quantiles=(0.1, 0.5, 0.9))
 
 @pytest.fixture
 def streams(codec: Any, engine: Any) -> Streams:
-    return Streams(codec, engine, CONFIG)
+    return Streams(ForecastStream(codec, engine, config=CONFIG))
 
 
 def test_series_do_not_mix(codec: Any, engine: Any, streams: Streams, make_rows: Any) -> None:
-    alone = {name: Stream(codec, engine, name, CONFIG) for name in ("a", "b", "c")}
+    alone = {name: ForecastStream(codec, engine, name, CONFIG) for name in ("a", "b", "c")}
     rows = {name: make_rows(12, name, seed) for seed, name in enumerate(alone)}
     for step in range(12):
         for name, stream in alone.items():
@@ -51,7 +51,8 @@ def test_snapshot_goes_on_bit_for_bit(codec: Any, engine: Any, streams: Streams,
     for name in ("a", "b"):
         for row in make_rows(9, name, len(name)):
             streams.update(row)
-    other = Streams.restore(codec, engine, streams.snapshot(), CONFIG)
+    other = Streams(streams.start)
+    other.restore(streams.snapshot())
     assert other.ids == ("a", "b")
     for name in ("b", "a"):
         row = make_rows(14, name, 3)[-1]
@@ -65,7 +66,7 @@ def test_one_stream_does_not_restore_from_many(
     for name in ("a", "b"):
         streams.update(make_rows(1, name)[0])
     with pytest.raises(StreamError) as caught:
-        Stream.restore(codec, engine, streams.snapshot(), CONFIG)
+        streams.start.fork().restore(streams.snapshot())
     assert str(caught.value) == "snapshot: holds 2 series, want one: restore it with Streams."
 
 

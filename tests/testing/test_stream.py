@@ -12,20 +12,20 @@ import polars as pl
 import pytest
 
 from statewise.core.errors import DataError, LawError, StreamError
-from statewise.model import Model
-from statewise.streaming.session import Stream
+from statewise.models.forecast import ForecastModel
+from statewise.streaming.forecast import ForecastStream
 from statewise.testing import check_stream
 
 Frames = Callable[..., pl.DataFrame]
 
 
-def test_a_model_keeps_the_law(small_model: Model, make_frame: Frames) -> None:
+def test_a_model_keeps_the_law(small_model: ForecastModel, make_frame: Frames) -> None:
     check_stream(small_model, make_frame(), rows=60)
     check_stream(small_model, make_frame((40, 3), seed=5, missing=0.5), rows=30)
     check_stream(small_model, make_frame((2, 1), missing=0.0))
 
 
-def test_rows_that_do_not_fit_are_a_data_error(small_model: Model, make_frame: Frames) -> None:
+def test_rows_that_do_not_fit_are_a_data_error(small_model: ForecastModel, make_frame: Frames) -> None:
     with pytest.raises(DataError, match="humidity"):
         check_stream(small_model, make_frame().drop("humidity"))
 
@@ -107,14 +107,14 @@ class CoarseSnapshot(Wrapped):
         return {name: leaf.astype(np.float16).astype(leaf.dtype) for name, leaf in leaves.items()}
 
 
-class SharedFork(Stream):
+class SharedFork(ForecastStream):
     """Planted: a fork is the stream itself."""
 
-    def fork(self) -> Stream:
+    def fork(self) -> ForecastStream:
         return self
 
 
-class Impulsive(Stream):
+class Impulsive(ForecastStream):
     """Planted: the state moves before the row is found wrong."""
 
     def update(self, row: Mapping[str, Any]) -> Any:
@@ -125,34 +125,34 @@ class Impulsive(Stream):
             raise
 
 
-class Tolerant(Stream):
+class Tolerant(ForecastStream):
     """Planted: an infinity is taken for missing."""
 
     def update(self, row: Mapping[str, Any]) -> Any:
         return super().update({name: None if value == float("inf") else value for name, value in row.items()})
 
 
-class Absent(Stream):
+class Absent(ForecastStream):
     """Planted: the last forecast is not kept."""
 
     @property
-    def forecast(self) -> Any:
+    def event(self) -> Any:
         return None
 
 
-class Faulty(Model):
+class Faulty(ForecastModel):
     """The model with another engine or stream."""
 
     def planted(self, kind: type) -> Faulty:
-        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "bug", kind)
         return self
 
     def engine(self, name: Any = "auto") -> Any:
         made = super().engine(name)
-        return made if issubclass(self.kind, Stream) else self.kind(made)
+        return made if issubclass(self.bug, ForecastStream) else self.bug(made)
 
-    def stream(self, series_id: str = "", engine: Any = "auto") -> Stream:
-        kind = self.kind if issubclass(self.kind, Stream) else Stream
+    def stream(self, series_id: str = "", engine: Any = "auto") -> ForecastStream:
+        kind = self.bug if issubclass(self.bug, ForecastStream) else ForecastStream
         return kind(self.codec, self.engine(engine), series_id, self.stream_config)
 
 
@@ -173,28 +173,30 @@ class Faulty(Model):
         (SharedFork, r": an update of a fork changes the stream\.$"),
         (Impulsive, r": a row with an unknown column is refused but changes the stream\.$"),
         (Tolerant, r": a row with an infinite value is taken\.$"),
-        (Absent, r": the stream's last forecast is not that of its last update\.$"),
+        (Absent, r": the stream's last event is not that of its last update\.$"),
     ],
 )
-def test_planted_bugs_are_caught(kind: type, text: str, small_model: Model, make_frame: Frames) -> None:
-    parts = {part.name: getattr(small_model, part.name) for part in fields(Model)}
+def test_planted_bugs_are_caught(
+    kind: type, text: str, small_model: ForecastModel, make_frame: Frames
+) -> None:
+    parts = {part.name: getattr(small_model, part.name) for part in fields(ForecastModel)}
     with pytest.raises(LawError, match=r"^stream breaks the law: series 's0' at 2024-\S+" + text):
         check_stream(Faulty(**parts).planted(kind), make_frame(), rows=40)
 
 
-def test_a_codec_that_refuses_the_rows_it_was_made_from_is_caught(small_model: Model) -> None:
+def test_a_codec_that_refuses_the_rows_it_was_made_from_is_caught(small_model: ForecastModel) -> None:
     ds = [datetime(2024, 5, 1) + timedelta(hours=i) for i in range(30)]
     frame = pl.DataFrame(
         {"unique_id": "a", "ds": ds, "load": 1.0, "price": 2.0, "humidity": 3.0, "day": "work", "size": 1.0}
     )
 
-    class Grumpy(Stream):
+    class Grumpy(ForecastStream):
         def update(self, row: Mapping[str, Any]) -> Any:
             if row["ds"].endswith("T05:00:00"):
                 raise StreamError("ds: no.")
             return super().update(row)
 
-    parts = {part.name: getattr(small_model, part.name) for part in fields(Model)}
+    parts = {part.name: getattr(small_model, part.name) for part in fields(ForecastModel)}
     with pytest.raises(LawError) as caught:
         check_stream(Faulty(**parts).planted(Grumpy), frame)
     assert str(caught.value) == (
@@ -202,6 +204,6 @@ def test_a_codec_that_refuses_the_rows_it_was_made_from_is_caught(small_model: M
     )
 
 
-def test_the_tolerance_is_in_scales_of_the_target(small_model: Model, make_frame: Frames) -> None:
+def test_the_tolerance_is_in_scales_of_the_target(small_model: ForecastModel, make_frame: Frames) -> None:
     with pytest.raises(LawError, match="of the target's scale apart"):
         check_stream(replace(small_model), make_frame(), rows=40, tolerance=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -160,7 +160,7 @@ def test_planted_bugs_of_a_network_are_caught(
         def network(self, codec: ForecastCodec, memory: Any, backbone: BackboneConfig) -> Any:
             return network(codec.layout, self.horizon, memory, self.levels, backbone)
 
-    task = Broken(**{name: getattr(small_task, name) for name in Forecast.__dataclass_fields__})
+    task = Broken(**{name: getattr(small_task, name) for name in [f.name for f in fields(Forecast)]})
     with pytest.raises(LawError, match=text):
         check_task(task, make_frame())
 
@@ -215,7 +215,7 @@ def test_planted_bugs_of_a_codec_are_caught(
             fitted = super().codec(panel)
             return kind(**{name: getattr(fitted, name) for name in ForecastCodec.__dataclass_fields__})
 
-    task = Broken(**{name: getattr(small_task, name) for name in Forecast.__dataclass_fields__})
+    task = Broken(**{name: getattr(small_task, name) for name in [f.name for f in fields(Forecast)]})
     with pytest.raises(LawError) as caught:
         check_task(task, make_frame())
     assert re.search(text, str(caught.value))

@@ -46,6 +46,18 @@ def test_stopped_and_resumed_equals_never_stopped(
         assert _facts(rest) == _facts(history[step:])
 
 
+def test_the_last_validated_weights_are_resumed_too(Toy: Any, tmp_path: Path) -> None:
+    config = replace(CONFIG, average=0.0, average_last=2, optimizer="sgd")
+    whole = Toy()
+    history = list(train(whole, config))
+    for step in (2, 4, 9, 19):
+        path = tmp_path / f"{step}.safetensors"
+        _leave_after(Toy(), config, path, step)
+        resumed = Toy(seed=99)
+        assert _facts(list(train(resumed, config, path))) == _facts(history[step:])
+        assert resumed.bits() == whole.bits()
+
+
 def test_stopped_many_times(Toy: Any, tmp_path: Path) -> None:
     whole = Toy()
     list(train(whole, CONFIG))

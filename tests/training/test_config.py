@@ -38,6 +38,11 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         ({"learning_rate": "big"}, "learning_rate: got 'big', want a number above 0."),
         ({"gradient_clip": -1.0}, "gradient_clip: got -1.0, want a number of at least 0 (0: no clipping)."),
         ({"average": 1}, "average: got 1, want a number from 0 (off) to below 1."),
+        (
+            {"average": 0.9, "average_last": 3},
+            "average_last: got both average and average_last, want one of them.",
+        ),
+        ({"batch_tokens": -1}, "batch_tokens: got -1, want a whole number of at least 0."),
         ({"seed": True}, "seed: got True, want a whole number of at least 0."),
         ({"threads": 0}, "threads: got 0, want 'auto' or a whole number of at least 1."),
         ({"threads": "many"}, "threads: got 'many', want 'auto' or a whole number of at least 1."),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from statewise.core.errors import ConfigError
 from statewise.training.config import DEFAULT_TRAIN
 from statewise.training.experiment import load_experiment
-from statewise.training.fit import fit
+from statewise.training.plans.forecast import KIND
 
 TEXT = """
 [data]
@@ -46,13 +45,13 @@ def test_file_and_overrides_give_the_effective_settings(path: Path) -> None:
     effective = experiment.effective
     assert json.loads(json.dumps(effective)) == effective
     assert effective["train"]["optimizer"] == "adamw"
-    assert effective["task"] == {"name": "forecast", "horizon": 24}
+    assert effective["task"] == {"kind": "forecast", "name": "forecast", "horizon": 24}
 
 
 def test_without_model_and_train_the_defaults_hold(path: Path) -> None:
     path.write_text('[data]\ndataset = "etth1"\n[task]\n')
     experiment = load_experiment(path)
-    assert experiment.train == DEFAULT_TRAIN == inspect.signature(fit).parameters["train"].default
+    assert experiment.train == DEFAULT_TRAIN == KIND.train
     assert experiment.model == {}
     with pytest.raises(ConfigError, match=r"^data\.path: got None, want the path of a file\.$"):
         _ = experiment.data_path

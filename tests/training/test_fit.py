@@ -16,17 +16,18 @@ from torch import Tensor
 
 import statewise as sw
 from statewise.core.errors import ConfigError, DataError, TrainingError
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.tasks.forecast import Forecast
-from statewise.training import fit as fitting
 from statewise.training.config import TrainConfig
+from statewise.training.plan import Settings
+from statewise.training.plans import forecast as plans
 
 Frames = Callable[..., pl.DataFrame]
 QUICK = TrainConfig(steps=6, batch_size=2, chunk_length=40, validate_every=2, average=0.9, threads=1)
 SETTINGS: dict[str, Any] = {"hidden_size": 4, "recurrent_dropout": 0.2, "progress": False}
 
 
-def weights(model: Model) -> dict[str, Tensor]:
+def weights(model: ForecastModel) -> dict[str, Tensor]:
     return {name: weight.clone() for name, weight in model.forecaster.state_dict().items()}
 
 
@@ -40,19 +41,21 @@ def frame(make_frame: Frames) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def whole(small_task: Forecast, frame: pl.DataFrame) -> Model:
+def whole(small_task: Forecast, frame: pl.DataFrame) -> ForecastModel:
     """The run that others are held to."""
     return sw.fit(small_task, frame, train=QUICK, **SETTINGS)
 
 
-def test_one_seed_gives_one_model(whole: Model, small_task: Forecast, frame: pl.DataFrame) -> None:
+def test_one_seed_gives_one_model(whole: ForecastModel, small_task: Forecast, frame: pl.DataFrame) -> None:
     torch.manual_seed(123)  # what happens around a fit has no part in it
     again = sw.fit(small_task, frame, train=QUICK, **SETTINGS)
     assert equal(weights(again), weights(whole))
     assert again.predict(frame).equals(whole.predict(frame))
 
 
-def test_another_seed_gives_another_model(whole: Model, small_task: Forecast, frame: pl.DataFrame) -> None:
+def test_another_seed_gives_another_model(
+    whole: ForecastModel, small_task: Forecast, frame: pl.DataFrame
+) -> None:
     train = TrainConfig(**{**vars(QUICK), "seed": 1})
     other = weights(sw.fit(small_task, frame, train=train, **SETTINGS))
     assert not torch.equal(other["network.embed.weight"], weights(whole)["network.embed.weight"])
@@ -75,7 +78,7 @@ def test_options_of_the_cell_are_used_and_saved(
 def test_a_run_that_is_interrupted_goes_on_bit_for_bit(
     step: int,
     every: int,
-    whole: Model,
+    whole: ForecastModel,
     small_task: Forecast,
     frame: pl.DataFrame,
     tmp_path: Path,
@@ -180,10 +183,9 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(
     assert best == pytest.approx(model.training["best"], rel=1e-5)
 
 
-def replayed(model: Model, task: Forecast, frame: pl.DataFrame) -> Any:
+def replayed(model: ForecastModel, task: Forecast, frame: pl.DataFrame) -> Any:
     """The training problem that the model was fitted on, with its held-out tails."""
-    rows = fitting.panel(frame, task.schema)
-    return next(fitting._problems(model, rows, QUICK, 0.1))
+    return next(plans.ForecastPlan(task, frame, Settings(model.backbone, QUICK)).problems())
 
 
 def test_without_validation_all_rows_are_trained_to_the_last_step(
@@ -195,7 +197,7 @@ def test_without_validation_all_rows_are_trained_to_the_last_step(
         assert model.training["config"]["validate_every"] == 0
 
 
-def test_what_was_used_is_stored_as_plain_values(whole: Model) -> None:
+def test_what_was_used_is_stored_as_plain_values(whole: ForecastModel) -> None:
     plain = json.loads(json.dumps(dict(whole.training)))
     assert plain == whole.training
     assert TrainConfig(**plain["config"]) == QUICK
@@ -238,8 +240,8 @@ def test_a_weight_that_is_not_finite_stops_the_run(
             forecaster.network.embed.weight[0, 0] = torch.nan
         return forecaster
 
-    build = fitting.build
-    monkeypatch.setattr(fitting, "build", poisoned)
+    build = plans.build
+    monkeypatch.setattr(plans, "build", poisoned)
     with pytest.raises(TrainingError, match=r"^step 1 .*Culprit: weight embed\.weight\[0, 0\] is nan"):
         sw.fit(small_task, frame, train=QUICK, **SETTINGS)
 
@@ -248,6 +250,10 @@ def test_a_weight_that_is_not_finite_stops_the_run(
     ("settings", "text"),
     [
         ({"validation": 1.0}, "validation: got 1.0, want a share from 0 to below 0.9."),
+        (
+            {"validation": "tail"},
+            "validation: got 'tail', want a share: each series' last rows are held out.",
+        ),
         ({"validation": -0.1}, "validation: got -0.1, want a share from 0 to below 0.9."),
         ({"cell": "grru"}, "cell: no such cell 'grru'. Did you mean 'gru'?"),
         ({"hidden_size": 0}, "hidden_size: got 0, want 1 or more."),

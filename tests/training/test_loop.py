@@ -174,6 +174,19 @@ def test_average_is_the_moving_average(Toy: Any) -> None:
     assert torch.allclose(problem.network.head.weight, average, atol=1e-6)
 
 
+def test_the_mean_of_the_last_validated_weights_is_kept(Toy: Any) -> None:
+    problem = Toy()
+    problem.validate = lambda network: -len(seen)  # the last one is the best
+    seen: list[Any] = []
+    config = replace(QUICK, steps=12, validate_every=3, average_last=3)
+    for progress in train(problem, config):
+        if progress.validation is not None:
+            seen.append(problem.network.head.weight.detach().clone())
+    assert len(seen) == 4
+    want = torch.stack(seen[1:]).mean(dim=0)
+    assert torch.allclose(problem.network.head.weight, want, atol=1e-7)
+
+
 def test_clipping_is_by_global_norm_and_its_share_is_told(Toy: Any) -> None:
     problem = Toy()
     norms, clipped = [], 0

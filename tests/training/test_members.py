@@ -13,7 +13,7 @@ import pytest
 
 import statewise as sw
 from statewise.core.errors import ConfigError
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.tasks.forecast import Forecast
 from statewise.testing import check_stream
 from statewise.training.config import TrainConfig
@@ -34,11 +34,13 @@ def task(small_task: Forecast) -> Forecast:
 
 
 @pytest.fixture(scope="module")
-def pair(task: Forecast, make_frame: Frames) -> Model:
+def pair(task: Forecast, make_frame: Frames) -> ForecastModel:
     return sw.fit(task, make_frame(), members=2, train=QUICK, **SETTINGS)
 
 
-def test_two_members_are_the_average_of_two_runs(pair: Model, task: Forecast, make_frame: Frames) -> None:
+def test_two_members_are_the_average_of_two_runs(
+    pair: ForecastModel, task: Forecast, make_frame: Frames
+) -> None:
     frame = make_frame()
     runs = [sw.fit(task, frame, train=replace(QUICK, seed=seed), **SETTINGS) for seed in (3, 1003)]
     one, other = (numbers(run.predict(frame)) for run in runs)
@@ -49,7 +51,7 @@ def test_two_members_are_the_average_of_two_runs(pair: Model, task: Forecast, ma
 
 
 def test_the_model_of_two_streams_and_survives_its_bundle(
-    pair: Model, make_frame: Frames, tmp_path: Path
+    pair: ForecastModel, make_frame: Frames, tmp_path: Path
 ) -> None:
     frame = make_frame()
     check_stream(pair, frame, rows=40, series=1)
@@ -66,7 +68,7 @@ def test_the_model_of_two_streams_and_survives_its_bundle(
 
 
 def test_each_member_has_its_checkpoint(
-    pair: Model, task: Forecast, make_frame: Frames, tmp_path: Path
+    pair: ForecastModel, task: Forecast, make_frame: Frames, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
     for _ in range(2):  # the second time both runs are found finished
@@ -82,7 +84,7 @@ def test_no_member_is_no_model(task: Forecast, make_frame: Frames) -> None:
 
 
 def test_equal_runs_hash_alike_however_long_they_took(
-    pair: Model, task: Forecast, make_frame: Frames
+    pair: ForecastModel, task: Forecast, make_frame: Frames
 ) -> None:
     again = sw.fit(task, make_frame(), members=2, train=QUICK, **SETTINGS)
     assert again.training["elapsed"] != pair.training["elapsed"]

@@ -13,7 +13,12 @@ from statewise.training.optimizer import (
     set_learning_rate,
 )
 
-PLAIN = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+PLAIN = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
 
 
 def _layers(seed: int = 0) -> nn.Sequential:

@@ -39,9 +39,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table and the verdict."""
     from statewise.evaluation.backtest import backtest
-    from statewise.model import load
+    from statewise.models.forecast import ForecastModel
+    from statewise.models.loading import load_as
 
-    model = load(args.bundle)
+    model = load_as(args.bundle, ForecastModel, "backtest")
     if args.target is not None:
         lookup(dict.fromkeys(model.task.schema.target), args.target, "target")
     report = backtest(model, read_rows(args.data), origins=args.origins, step=args.step, compare=args.compare)

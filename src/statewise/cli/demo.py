@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from statewise.evaluation.report import BacktestReport
     from statewise.explain.explanation import Explanation
-    from statewise.model import Model
+    from statewise.models.forecast import ForecastModel
     from statewise.tasks.forecast import Forecast
 
 WEATHER = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure")
@@ -111,7 +111,7 @@ def _rows() -> tuple[pl.DataFrame, pl.DataFrame]:
     return rows, train
 
 
-def _fit(task: Forecast, train: pl.DataFrame, size: Size) -> Model:
+def _fit(task: Forecast, train: pl.DataFrame, size: Size) -> ForecastModel:
     from statewise.training.config import TrainConfig
     from statewise.training.fit import fit
 
@@ -121,7 +121,7 @@ def _fit(task: Forecast, train: pl.DataFrame, size: Size) -> Model:
     return model
 
 
-def _backtest(model: Model, rows: pl.DataFrame, size: Size, folder: Path) -> BacktestReport:
+def _backtest(model: ForecastModel, rows: pl.DataFrame, size: Size, folder: Path) -> BacktestReport:
     from statewise.evaluation.backtest import backtest
 
     _say(f"3  backtest: every evening of the last {size.origins} days asks for the next 24 hours.")
@@ -132,7 +132,7 @@ def _backtest(model: Model, rows: pl.DataFrame, size: Size, folder: Path) -> Bac
     return report
 
 
-def _explain(model: Model, rows: pl.DataFrame, size: Size, folder: Path) -> Explanation:
+def _explain(model: ForecastModel, rows: pl.DataFrame, size: Size, folder: Path) -> Explanation:
     _say(f"4  explain: exact shares of the parts of the past, over {size.explained} evenings.")
     history, future = _last_evening(rows)
     explanation = model.explain(
@@ -155,11 +155,12 @@ def _last_evening(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return rows.filter(evening), rows.filter(~evening).select("unique_id", "ds", "scheduled")
 
 
-def _stream(model: Model, rows: pl.DataFrame, folder: Path) -> None:
+def _stream(model: ForecastModel, rows: pl.DataFrame, folder: Path) -> None:
     """Save, load, stream two weeks of one airport; the last live forecast must equal the batch one."""
     import polars as pl
 
-    from statewise.model import load
+    from statewise.models.forecast import ForecastModel
+    from statewise.models.loading import load_as
 
     path = model.save(folder / "flights.sw", onnx=False)
     history, future = (part.filter(pl.col("unique_id") == AIRPORT) for part in _last_evening(rows))
@@ -167,7 +168,7 @@ def _stream(model: Model, rows: pl.DataFrame, folder: Path) -> None:
     lines = _live_rows(history, [*history["scheduled"], *future["scheduled"]], model.task.horizon)
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (folder / "rows.jsonl").write_text(text, encoding="utf-8")
-    live = load(path).stream(AIRPORT)
+    live = load_as(path, ForecastModel, "demo").stream(AIRPORT)
     begin = time.perf_counter()
     for line in lines:
         forecast = live.update(line)

@@ -39,9 +39,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table and the sentence."""
-    from statewise.model import load
+    from statewise.models.forecast import ForecastModel
+    from statewise.models.loading import load_as
 
-    model = load(args.bundle)
+    model = load_as(args.bundle, ForecastModel, "explain")
     explanation = model.explain(
         read_rows(args.data),
         None if args.future is None else read_rows(args.future),

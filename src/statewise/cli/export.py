@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 def _export(bundle: Bundle) -> bytes:
     import torch
 
-    from statewise.model import live_recurrence
+    from statewise.models.loading import live_recurrence
     from statewise.nn.live import LiveStep, export_onnx
 
     live = LiveStep(live_recurrence(bundle), [spec.name for spec in bundle.inputs])

@@ -16,7 +16,7 @@ from statewise.core.config import from_mapping, to_mapping
 from statewise.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from statewise.model import Model
+    from statewise.models.forecast import ForecastModel
     from statewise.training.experiment import Experiment
 
 DAY = 86_400  # seconds
@@ -92,24 +92,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _trained(experiment: Experiment, path: Path, checkpoint: Path | None) -> Model:
+def _trained(experiment: Experiment, path: Path, checkpoint: Path | None) -> ForecastModel:
     """The trained model, with the effective experiment in its training record."""
     from statewise.tasks.forecast import Forecast
     from statewise.training.fit import fit
 
     settings = from_mapping(DataSettings, experiment.data, f"{path}: data")
     task = from_mapping(Forecast, experiment.task, f"{path}: task")
-    options = to_mapping(from_mapping(model_settings(), experiment.model, f"{path}: model"))
+    told = to_mapping(from_mapping(model_settings(), experiment.model, f"{path}: model"))
+    options = {name: value for name, value in told.items() if value is not None}
     rows = _rows(settings, experiment.folder, task.time)
     try:
-        model = fit(task, rows, train=experiment.train, checkpoint=checkpoint, **options)
+        model: ForecastModel = fit(task, rows, train=experiment.train, checkpoint=checkpoint, **options)
     except KeyboardInterrupt:
         if checkpoint is not None and checkpoint.exists():
             note(f"the run is kept in {checkpoint}: the same command goes on from there.")
         raise
     for finding in model.codec.panel(rows).findings:
         note(str(finding))
-    sections = {"data": to_mapping(settings), "task": to_mapping(task), "model": options}
+    used = {**options, **to_mapping(model.backbone)}
+    sections = {"data": to_mapping(settings), "task": to_mapping(task), "model": used}
     effective = {**experiment.effective, **sections}
     return replace(model, training={**model.training, "experiment": effective})
 
@@ -158,7 +160,7 @@ def rows_until(frame: Any, time: str, until: str) -> Any:
     return rows.filter(kept.tolist()).to_native()
 
 
-def _summary(model: Model) -> str:
+def _summary(model: ForecastModel) -> str:
     """What was trained, on what, and how it went, in one or two lines."""
     record, task = model.training, model.task
     counted = f"{record['rows']:,} rows" + (f" of {record['series']} series" if record["series"] > 1 else "")

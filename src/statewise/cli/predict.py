@@ -33,9 +33,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the forecasts."""
-    from statewise.model import load
+    from statewise.models.forecast import ForecastModel
+    from statewise.models.loading import load_as
 
-    model = load(args.bundle)
+    model = load_as(args.bundle, ForecastModel, "predict")
     future = None if args.future is None else read_rows(args.future)
     frame = model.predict(read_rows(args.data), future, args.level)
     if model.task.known and future is None:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = read_bundle(args.bundle)
     streams = open_streams(bundle, choose_engine(bundle, args.engine))
     if args.state is not None and args.state.exists():
-        streams = Streams.restore(streams.codec, streams.engine, args.state.read_bytes(), streams.config)
+        streams.restore(args.state.read_bytes())
     try:
         answer(sys.stdin, sys.stdout, streams)
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def answer(lines: Iterable[str], out: TextIO, streams: Streams) -> None:
+def answer(lines: Iterable[str], out: TextIO, streams: Streams[Any]) -> None:
     """One JSON line per non-empty line: the forecast, or {"error", "row"} with rows counted from 1."""
     rows = (line for line in lines if line.strip())
     for number, line in enumerate(rows, start=1):
@@ -73,7 +73,7 @@ def choose_engine(bundle: Bundle, choice: str) -> Engine:
     if choice == "onnx" or (choice == "auto" and bundle.step_onnx is not None and find_spec("onnxruntime")):
         return onnx_engine(bundle)
     try:
-        from statewise.model import live_recurrence
+        from statewise.models.loading import live_recurrence
         from statewise.nn.live import TorchEngine
     except ImportError as error:
         if error.name != "torch":

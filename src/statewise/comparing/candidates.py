@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from statewise.cells.table import CELLS
+from statewise.core.config import to_mapping
 from statewise.core.errors import ConfigError, StatewiseError, lookup, suggestion
 from statewise.training.config import TrainConfig
-from statewise.training.fit import fit
+from statewise.training.plans.forecast import KIND
 
 # A loop of gates, its smaller sibling, a scan, a selective scan and a window: one of each kind.
 DEFAULT_CELLS = ("lstm", "gru", "mingru", "mamba", "conv")
 REFERENCE = "lstm"  # its size at the shared `hidden_size` is what the others are brought to
-_NOT_A_SETTING = {"task", "data", "train", "progress", "checkpoint", "validation"}
 _NOT_IN_TRAIN = {"seed", "threads", "time_budget", "checkpoint_every"}  # set by the comparison itself
-DEFAULTS = {  # of `sw.fit`, in plain values
-    name: dict(parameter.default) if isinstance(parameter.default, Mapping) else parameter.default
-    for name, parameter in inspect.signature(fit).parameters.items()
-    if name not in _NOT_A_SETTING
-}
+DEFAULTS = {**to_mapping(KIND.backbone), "members": 1}  # of `sw.fit`, in plain values
 _TRAIN = {field.name for field in fields(TrainConfig)} - _NOT_IN_TRAIN
 _MULTIPLES = (4, 8, 16, 32)  # of hidden sizes; a cell with heads may refuse the finer ones
 _LARGEST = 1 << 14

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from statewise import state as states
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.nn.live import TorchEngine
 from statewise.ops.threads import one_thread
 from statewise.rows.panel import Series
@@ -32,7 +32,7 @@ class LiveCost:
 class _Session:
     """A live session that has read the newest rows of a series, and can be stepped on from there."""
 
-    def __init__(self, model: Model, series: Series) -> None:
+    def __init__(self, model: ForecastModel, series: Series) -> None:
         now, future = model.codec.encode(series)
         horizon = model.task.horizon
         now, line = now[-READ:], future[max(0, len(now) - READ) :]
@@ -53,7 +53,7 @@ class _Session:
         return found
 
 
-def live_costs(models: Mapping[str, Model], series: Series) -> dict[str, LiveCost | Exception]:
+def live_costs(models: Mapping[str, ForecastModel], series: Series) -> dict[str, LiveCost | Exception]:
     """The cost of each model by name, measured in turns, so that what else the machine does hits all alike.
 
     A session that has read the end of `series` is the yardstick. What a model raises stands in place of its
@@ -80,7 +80,7 @@ def live_costs(models: Mapping[str, Model], series: Series) -> dict[str, LiveCos
     return found
 
 
-def _weight_bytes(model: Model) -> int:
+def _weight_bytes(model: ForecastModel) -> int:
     """Bytes of everything that is the same for all sessions: parameters and closed-form readouts."""
     tensors = model.forecaster.state_dict().values()
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

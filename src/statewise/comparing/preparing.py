@@ -10,7 +10,7 @@ from statewise.comparing.candidates import REFERENCE, Candidate, candidates, hid
 from statewise.comparing.job import told
 from statewise.comparing.live_cost import LiveCost, live_costs, longest
 from statewise.comparing.untrained import Ground, parameters
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def sized(base: Ground, candidate: Candidate, wanted: int | None) -> Candidate:
 def prepare(base: Ground, chosen: Sequence[Candidate], wanted: int | None) -> list[Contestant]:
     """The contestants, in order. One that cannot be built or stepped carries its error."""
     found: dict[str, Contestant] = {}
-    models: dict[str, Model] = {}
+    models: dict[str, ForecastModel] = {}
     for candidate in chosen:
         try:
             final = sized(base, candidate, wanted)

@@ -19,7 +19,7 @@ from statewise.comparing.picture import draw
 from statewise.comparing.untrained import linear_model
 from statewise.core.config import from_mapping
 from statewise.core.errors import ConfigError, lookup
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.tasks.forecast import Forecast
 from statewise.training.config import TrainConfig
 from statewise.training.fit import fit
@@ -53,7 +53,7 @@ class ComparisonReport:
         """Settings of an entry for `sw.fit` and `TrainConfig` (default: the one to use); {} of a baseline."""
         return dict(self[name or self.recommended].settings)
 
-    def fit(self, data: Any, name: str | None = None, progress: bool = True) -> Model:
+    def fit(self, data: Any, name: str | None = None, progress: bool = True) -> ForecastModel:
         """The entry (default: the one to use) trained on all of `data`, with the settings it was judged by.
 
         Raises ConfigError for a baseline other than "linear": those are rules, not models.
@@ -69,7 +69,10 @@ class ComparisonReport:
         if self.settings["by"] == "time":
             settings = replace(settings, steps=None, epochs=None, time_budget=self.settings["train_seconds"])
         validation = self.settings["validation"]
-        return fit(task, data, **model, train=settings, validation=validation, progress=progress)
+        fitted: ForecastModel = fit(
+            task, data, **model, train=settings, validation=validation, progress=progress
+        )
+        return fitted
 
     def frame(self) -> pl.DataFrame:
         """One row per entry, in SI units: seconds and bytes."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from statewise.model import Model, build, with_samples
+from statewise.models.forecast import ForecastModel, build
 from statewise.nn.backbone import BackboneConfig
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Panel, panel
@@ -32,16 +32,23 @@ class Ground:
     codec: ForecastCodec
     memory: Memory
 
-    def model(self, settings: Mapping[str, Any]) -> Model:
+    def model(self, settings: Mapping[str, Any]) -> ForecastModel:
         """The untrained model that `sw.fit` would start from with these settings. Raises ConfigError."""
         backbone = BackboneConfig(**{key: value for key, value in settings.items() if key in _BACKBONE})
         members = int(settings.get("members", 1))
         with TorchStream(0, torch.device("cpu")):
             networks = [self.task.network(self.codec, self.memory, backbone) for _ in range(members)]
         forecaster = build(self.task, self.codec, networks).eval()
-        return Model(self.task, backbone, self.memory, self.codec, forecaster, members=members)
+        return ForecastModel(
+            task=self.task,
+            backbone=backbone,
+            memory=self.memory,
+            codec=self.codec,
+            network=forecaster,
+            members=members,
+        )
 
-    def linear(self) -> Model:
+    def linear(self) -> ForecastModel:
         """The ridge readout of the lags that every network starts from, its recurrent part silent."""
         model = self.model({"cell": "rnn", "hidden_size": 1})
         network: Any = model.forecaster.networks[0]
@@ -54,14 +61,14 @@ class Ground:
         return model
 
 
-def linear_model(task: Forecast, data: Any) -> Model:
+def linear_model(task: Forecast, data: Any) -> ForecastModel:
     """The closed-form readout fitted to all rows of `data`, as a model to be used, saved and streamed."""
     base = ground(task, data)
     rows = base.rows
     newest = np.array([max(series.time[-1] for series in rows.series)])
     model = replace(base.linear(), training={"rows": rows.rows, "until": rows.clock.texts(newest)[0]})
     first = rows.series[0].head(_SAMPLE_ROWS, task.horizon)
-    return with_samples(model, list(live_rows(first, rows.schema, rows.clock, task.horizon)))
+    return model.with_samples(list(live_rows(first, rows.schema, rows.clock, task.horizon)))
 
 
 def ground(task: Forecast, data: Any) -> Ground:
@@ -71,6 +78,6 @@ def ground(task: Forecast, data: Any) -> Ground:
     return Ground(task, rows, codec, task.memory(codec, max(map(len, rows.series))))
 
 
-def parameters(model: Model) -> int:
+def parameters(model: ForecastModel) -> int:
     """Weights that training changes."""
     return sum(weight.numel() for weight in model.forecaster.network.parameters() if weight.requires_grad)

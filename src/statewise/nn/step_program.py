@@ -103,6 +103,7 @@ class Assembler:
     constants: list[np.ndarray] = field(default_factory=list)
     matrices: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     weights: list[bytes] = field(default_factory=list)
+    rows: dict[int, int] = field(default_factory=dict)  # of the table that the id at an address chooses from
 
     def __post_init__(self) -> None:
         self._known: dict[bytes, int] = {}

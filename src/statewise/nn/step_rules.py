@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, fx
 
 from statewise.nn.step_clock import Angle, Clock, counted
-from statewise.nn.step_values import Builder, Operand, Value
+from statewise.nn.step_ids import Ids, embedding, refused
+from statewise.nn.step_values import Builder, Operand, Unknown, Value
 
 _MOVES = frozenset(
     (
@@ -35,14 +36,6 @@ _MAPS = {
     **{"logical_or": "either", "bitwise_or": "either"},
 }
 _TRUTHS = frozenset(("isnan", "isinf", "not", "both", "either", "gt", "ge", "lt", "le", "eq", "ne"))
-
-
-class Unknown(Exception):
-    """An operation that has no form here."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 class Lowering(fx.Interpreter):
@@ -78,7 +71,7 @@ class Lowering(fx.Interpreter):
             if isinstance(found, Value):
                 return found
             args = tuple(found)
-        elif name not in _MOVES and any(isinstance(one, Value) and one.dtype == torch.int64 for one in args):
+        elif name not in _MOVES and any(refused(one, name) for one in args):
             raise Unknown(f"{target} of whole numbers")
         if name in _MOVES:
             return _moved(self.builder, target, args, kwargs)
@@ -133,7 +126,9 @@ def _scaled(b: Builder, value: Operand, scale: float) -> Operand:
 
 
 def _add(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
-    return b.apply("add", x, _scaled(b, y, alpha))
+    found = b.apply("add", x, _scaled(b, y, alpha))
+    ids = any(isinstance(one, Ids) for one in (x, y))
+    return Ids(found.ids, torch.int64) if ids else found
 
 
 def _sub(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
@@ -245,6 +240,11 @@ def _softmax(b: Builder, x: Value, axis: int, half: bool = False) -> Value:
     return Value(b.along("SOFTMAX", moved).ids.movedim(-1, axis))
 
 
+def _log_softmax(b: Builder, x: Value, axis: int, half: bool = False) -> Value:
+    low = b.apply("sub", x, b.reduce("max", x, (axis,), True))
+    return b.apply("sub", low, b.apply("log", b.reduce("sum", b.apply("exp", low), (axis,), True)))
+
+
 def _safe_softmax(b: Builder, x: Value, axis: int, dtype: Any = None) -> Value:
     """0 where there is nothing to share: all of a row is -inf."""
     nothing = b.apply("eq", b.reduce("max", x, (axis,), True), -math.inf)
@@ -327,6 +327,8 @@ def _pad(b: Builder, x: Value, pad: Sequence[int], fill: float = 0.0) -> Value:
 
 
 def _cast(b: Builder, x: Value, *, dtype: torch.dtype | None = None, **rest: Any) -> Value:
+    if dtype == x.dtype:
+        return x
     if dtype == torch.bool and x.dtype != torch.bool:
         return b.apply("ne", x, 0.0, dtype=torch.bool)
     if dtype is not None and not dtype.is_floating_point and x.dtype.is_floating_point:
@@ -357,6 +359,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "amax": _amax,
     "linalg_vector_norm": _vector_norm,
     "_softmax": _softmax,
+    "_log_softmax": _log_softmax,
     "_safe_softmax": _safe_softmax,
     "cumsum": _cumsum,
     "native_layer_norm": _layer_norm,
@@ -365,6 +368,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "bmm": _bmm,
     "mv": _mv,
     "convolution": _convolution,
+    "embedding": embedding,
     "constant_pad_nd": _pad,
     "_to_copy": _cast,
     "copy": lambda b, x, y, *rest: Value(b.value(y).ids.expand(b.value(x).shape)),

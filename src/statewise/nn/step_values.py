@@ -20,6 +20,14 @@ from statewise.nn.step_program import FUNCTIONS, OFFSET, OUTPUT, STATE, WORK, As
 _SPACE = ~OFFSET
 
 
+class Unknown(Exception):
+    """An operation that has no form here."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 @dataclass(frozen=True)
 class Value:
     """Numbers that change from step to step: where each is, in the shape that the tensor has for one row."""

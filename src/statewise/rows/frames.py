@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from statewise.core.errors import DataError, suggestion
+from statewise.rows.formats.opening import read_bytes, read_text, suffix_of
+from statewise.rows.formats.parquet import read_frame
+from statewise.rows.formats.table import read_columns
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 _ISO_TEXT = f"^{_ISO.pattern}$"
-_READERS = {".csv": "read_csv", ".csv.gz": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
+_CELLS = {".csv": ",", ".tsv": "\t"}  # what stands between them
 _NO_VALUE = ["", "NA", "N/A", "null"]
 
 
@@ -42,21 +45,19 @@ class Cells(NamedTuple):
 
 
 def read(source: Any) -> Any:
-    """The frame in a .csv, .csv.gz or .parquet file (polars), or `source` itself when it is a frame.
+    """The frame in a file (polars), by its suffix, or `source` itself when it is a frame.
 
-    Accepts pandas, polars, Arrow and whatever else narwhals supports. Columns of a CSV that hold ISO dates
-    become dates; "", "NA", "N/A" and "null" become missing. Raises DataError for other files and objects.
+    .csv, .tsv (no quotes), .parquet, .jsonl, .conll and .conllu (a row per sentence, columns of lists), .txt
+    (a row per line, column text); plain or packed (.gz, .xz). Accepts pandas, polars, Arrow and whatever else
+    narwhals supports. Columns of a CSV or TSV that hold ISO dates become dates; "", "NA", "N/A" and "null"
+    become missing. Raises DataError for other files and objects, and for files that cannot be read.
     """
     if not isinstance(source, (str, Path)):
         as_frame(source)
         return source
     path = Path(source)
-    reader = next((name for suffix, name in _READERS.items() if path.name.lower().endswith(suffix)), None)
-    if reader is None:
-        raise DataError(f"{path}: cannot read '{path.suffix}' files, want .csv, .csv.gz or .parquet.")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    return _read_csv(path) if reader == "read_csv" else _read_parquet(path)
+    suffix = suffix_of(path)
+    return _read_csv(path, _CELLS[suffix]) if suffix in _CELLS else _read_columns(path)
 
 
 def as_frame(source: Any) -> nw.DataFrame[Any]:
@@ -138,12 +139,17 @@ def codes(column: nw.Series[Any], known: dict[Any, int]) -> NDArray[np.int64]:
     return np.fromiter((known.setdefault(value, len(known)) for value in values), np.int64, len(values))
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path, separator: str) -> Any:
     import polars as pl
 
+    content = read_bytes(path)
+    quote = '"' if separator == "," else None
     try:
-        frame = pl.read_csv(path, null_values=_NO_VALUE, infer_schema_length=None)
+        frame = pl.read_csv(
+            content, separator=separator, quote_char=quote, null_values=_NO_VALUE, infer_schema_length=None
+        )
     except (pl.exceptions.PolarsError, OSError) as error:
+        read_text(path)  # names the line, where it is the encoding
         raise DataError(f"{path}: not a readable CSV file: {str(error).splitlines()[0]}") from None
     return frame.with_columns(_dates(column) for column in frame if column.dtype == pl.String)
 
@@ -160,13 +166,16 @@ def _dates(text: Any) -> Any:
         return text
 
 
-def _read_parquet(path: Path) -> Any:
+def _read_columns(path: Path) -> Any:
     import polars as pl
 
+    if suffix_of(path) in (".parquet", ".pq"):
+        return read_frame(path)
+    columns = read_columns(path).columns
     try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+        return pl.DataFrame(columns, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise DataError(f"{path}: a column of several kinds: {str(error).splitlines()[0]}") from None
 
 
 def _integers(column: nw.Series[Any], missing: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,1 +1,1 @@
-"""Live wing: one observation in, one forecast out; NumPy only, the network is an `Engine` handed in."""
+"""Live wing: one observation in, one event out; NumPy only, the network is an `Engine` handed in."""

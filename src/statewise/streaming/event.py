@@ -1,8 +1,9 @@
-"""What an update gives: the forecast in the user's units, and where it comes from."""
+"""What an update gives: the answer in the user's terms, and where it comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,6 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from statewise.rows.forecast import ForecastCodec
+
+
+class Event(ABC):
+    """One answer: `values`, the numbers themselves, and `plain()`, what they say.
+
+    `item` is what a snapshot keeps of the row, JSON-plain, to give the event again; None where it needs none.
+    """
+
+    values: NDArray[Any]
+    item: Any = None
+
+    @abstractmethod
+    def plain(self) -> dict[str, Any]:
+        """The answer and its provenance as JSON-plain values."""
 
 
 class Provenance(NamedTuple):
@@ -22,7 +37,7 @@ class Provenance(NamedTuple):
     model: str  # hash of weights, config and codec
 
 
-class Forecast:
+class Forecast(Event):
     """One forecast of a series, made at `time` (inside time of the newest row).
 
     `values` [D, H, 1 + Q] are in units: the mean, then the quantiles.
@@ -58,3 +73,45 @@ class Forecast:
 
     def __repr__(self) -> str:
         return f"Forecast({self.series_id!r}, made at {self.time}, first {self.rows[0]}, {self.provenance})"
+
+
+class ItemProvenance(NamedTuple):
+    """How the answer to an item came about."""
+
+    steps: int  # items taken since the session began
+    model: str  # hash of weights, config and codec
+
+
+class ItemEvent(Event):
+    """The answer after one item of a sequence; `values` [...] is the network's output for it.
+
+    `item` is the item as JSON-plain values; `answer` what the output says in the user's terms: a label so
+    far, what may come next.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        item: Any,
+        values: NDArray[Any],
+        provenance: ItemProvenance,
+        decode: Callable[[NDArray[Any]], dict[str, Any]],
+    ) -> None:
+        self.name = name
+        self.item = item
+        self.values = values
+        self.provenance = provenance
+        self._decode = decode
+
+    @cached_property
+    def answer(self) -> dict[str, Any]:
+        """What the output says, JSON-plain; decoded when first looked at."""
+        return self._decode(self.values)
+
+    def plain(self) -> dict[str, Any]:
+        """The session's name where it has one, the item, the answer and its provenance, JSON-plain."""
+        head = {"id": self.name} if self.name else {}
+        return {**head, "item": self.item, **self.answer, **self.provenance._asdict()}
+
+    def __repr__(self) -> str:
+        return f"ItemEvent({self.item!r}, {self.answer}, {self.provenance})"

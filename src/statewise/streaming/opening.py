@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from statewise.bundle import Bundle
-from statewise.core.errors import BundleError, lookup
+from statewise.core.errors import BundleError, ConfigError, lookup
 from statewise.rows.forecast import ForecastCodec
 from statewise.streaming.engines import Engine, OnnxEngine
+from statewise.streaming.forecast import ForecastStream, StreamConfig
+from statewise.streaming.items import ItemCodec, ItemStream
 from statewise.streaming.replay import verify
-from statewise.streaming.session import Stream, StreamConfig
+from statewise.streaming.stream import Stream
 from statewise.streaming.streams import Streams
 
-CODECS = {"forecast": ForecastCodec.from_json}
+Opener = Callable[[Bundle, Engine], Stream[Any]]
 
 
 def onnx_engine(bundle: Bundle) -> OnnxEngine:
@@ -23,18 +28,36 @@ def onnx_engine(bundle: Bundle) -> OnnxEngine:
     return OnnxEngine(bundle.step_onnx, names, bundle.state, bundle.model_hash)
 
 
-def open_streams(bundle: Bundle, engine: Engine, config: StreamConfig | None = None) -> Streams:
+def open_streams(bundle: Bundle, engine: Engine) -> Streams[Any]:
     """Streams of the bundle's model on `engine`, after its sample rows gave the answers the saver got.
 
-    Without `config`: the bundle's quantiles, and "warm_steps" of its config. Raises BundleError.
+    Raises BundleError, ConfigError for a model that cannot stream.
     """
-    codec = lookup(CODECS, bundle.kind, "kind")(bundle.codec)
-    config = config or stream_config(bundle)
-    verify(Stream(codec, engine, config=config), bundle.samples)
-    return Streams(codec, engine, config)
+    opener = lookup(KINDS, bundle.kind, "kind")
+    if not bundle.inputs:
+        raise ConfigError(
+            "stream: this model reads the future: it cannot stream. Train it with bidirectional=False, or "
+            "ask it with statewise predict."
+        )
+    verify(opener(bundle, engine), bundle.samples)
+    return Streams(opener(bundle, engine))
 
 
 def stream_config(bundle: Bundle) -> StreamConfig:
-    """The settings that the bundle's model wants for its streams."""
+    """The settings that a forecaster's bundle wants for its streams."""
     warm_steps = bundle.config.get("warm_steps", 0)
     return StreamConfig(quantiles=bundle.quantiles, warm_steps=int(warm_steps))
+
+
+def _forecasts(bundle: Bundle, engine: Engine) -> ForecastStream:
+    return ForecastStream(ForecastCodec.from_json(bundle.codec), engine, config=stream_config(bundle))
+
+
+def _items(codec: Callable[[Any], ItemCodec]) -> Opener:
+    def opened(bundle: Bundle, engine: Engine) -> ItemStream:
+        return ItemStream(codec(bundle.codec), engine)
+
+    return opened
+
+
+KINDS: dict[str, Opener] = {"forecast": _forecasts}

@@ -1,8 +1,9 @@
 """Sessions as bytes: one safetensors file, every tensor with the sessions on axis 0; one session is N = 1.
 
-Metadata (JSON): format, model hash, sha256 of the content, the series' names. Tensors: "leaf.<name>" [N, ...]
-for the state; "session.time" (seconds), "session.steps", "session.missing", "session.gap" [N];
-"session.static" [N, S]; "session.values" [N, D, H, 1 + Q].
+Metadata (JSON): format, model hash, sha256 of the content, the sessions' names ("series"), and "items" where
+a session keeps the last item it took. Tensors: "leaf.<name>" [N, ...] for the engine's state; "session.steps"
+[N] and the other counts of the kind of stream; its arrays "session.<name>" [N, ...]; "session.values"
+[N, ...], the last output.
 """
 
 from __future__ import annotations
@@ -22,23 +23,20 @@ from statewise.core.errors import StreamError
 
 FORMAT = "statewise-stream"
 VERSION = 1
+DAMAGED = "snapshot: damaged, truncated or not a Statewise snapshot."
 _KEY = "statewise"
-_DAMAGED = "snapshot: damaged, truncated or not a Statewise snapshot."
-_COUNTERS = ("steps", "missing", "gap")
-_NEVER = np.iinfo(np.int64).min  # the time of a session that has seen no row
+_VALUES = "session.values"
 
 
 class Session(NamedTuple):
     """Everything one session is: plain values and the arrays of its state."""
 
-    series_id: str
-    time: np.datetime64 | None
-    steps: int
-    missing: int
-    gap: int
-    static: np.ndarray  # [S] static channels
-    values: np.ndarray | None  # the last forecast [D, H, 1 + Q] in units
-    leaves: Mapping[str, np.ndarray]  # [1, ...] each
+    name: str
+    counts: Mapping[str, int]  # "steps" among them: a session that has taken none has no values
+    arrays: Mapping[str, np.ndarray]  # further ones of the kind of stream
+    values: np.ndarray | None  # the last output
+    leaves: Mapping[str, np.ndarray]  # of the engine's state, [1, ...] each
+    item: Any = None  # the last item, JSON-plain
 
 
 def pack(sessions: Sequence[Session], model_hash: str) -> bytes:
@@ -47,8 +45,10 @@ def pack(sessions: Sequence[Session], model_hash: str) -> bytes:
     Raises StreamError when the state grows and the sessions' states have different sizes.
     """
     arrays = _stack(sessions)
-    names = [session.series_id for session in sessions]
+    names = [session.name for session in sessions]
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "model": model_hash, "series": names}
+    if any(session.item is not None for session in sessions):
+        head["items"] = [session.item for session in sessions]
     head["sha256"] = _digest(head, arrays)
     return tensor_file.save(arrays, metadata={_KEY: json.dumps(head)})
 
@@ -62,26 +62,27 @@ def unpack(data: bytes, model_hash: str) -> list[Session]:
             "Restore it with the bundle that made it, or start a new session."
         )
     try:
-        return [_session(arrays, row, str(name)) for row, name in enumerate(head["series"])]
+        items = head.get("items", [None] * len(head["series"]))
+        pairs = zip(head["series"], items, strict=True)
+        return [_session(arrays, row, str(name), item) for row, (name, item) in enumerate(pairs)]
     except (KeyError, IndexError, TypeError, ValueError):
-        raise StreamError(_DAMAGED) from None
+        raise StreamError(DAMAGED) from None
 
 
 def _stack(sessions: Sequence[Session]) -> dict[str, np.ndarray]:
-    times = [
-        _NEVER if s.time is None else int(s.time.astype("datetime64[s]").astype(np.int64)) for s in sessions
-    ]
-    arrays = {"session.time": np.array(times, dtype=np.int64)}
-    for name in _COUNTERS:
-        arrays[f"session.{name}"] = np.array([getattr(s, name) for s in sessions], dtype=np.int64)
-    if sessions:
-        arrays["session.static"] = np.stack([s.static for s in sessions])
-        names = sessions[0].leaves
-        arrays |= {f"leaf.{name}": _joined(name, [s.leaves[name] for s in sessions]) for name in names}
-    shapes = [s.values.shape for s in sessions if s.values is not None]
-    if shapes:
-        nothing = np.full(shapes[0], np.nan)
-        arrays["session.values"] = np.stack([nothing if s.values is None else s.values for s in sessions])
+    if not sessions:
+        return {"session.steps": np.zeros(0, dtype=np.int64)}
+    first, arrays = sessions[0], {}
+    for name in first.counts:
+        arrays[f"session.{name}"] = np.array([s.counts[name] for s in sessions], dtype=np.int64)
+    for name in first.arrays:
+        arrays[f"session.{name}"] = np.stack([s.arrays[name] for s in sessions])
+    for name in first.leaves:
+        arrays[f"leaf.{name}"] = _joined(name, [s.leaves[name] for s in sessions])
+    given = [s.values for s in sessions if s.values is not None]
+    if given:
+        nothing = np.full_like(given[0], np.nan)
+        arrays[_VALUES] = np.stack([nothing if s.values is None else s.values for s in sessions])
     return arrays
 
 
@@ -96,16 +97,18 @@ def _joined(name: str, leaves: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(leaves)
 
 
-def _session(arrays: Mapping[str, np.ndarray], row: int, name: str) -> Session:
-    seconds = int(arrays["session.time"][row])
-    time = None if seconds == _NEVER else np.datetime64(seconds, "s")
-    steps, missing, gap = (int(arrays[f"session.{counter}"][row]) for counter in _COUNTERS)
-    values = None if time is None else arrays["session.values"][row].copy()
-    static = arrays["session.static"][row].copy()
-    leaves = {
-        key[5:]: array[row : row + 1].copy() for key, array in arrays.items() if key.startswith("leaf.")
-    }
-    return Session(name, time, steps, missing, gap, static, values, leaves)
+def _session(arrays: Mapping[str, np.ndarray], row: int, name: str, item: Any) -> Session:
+    counts, kept, leaves = {}, {}, {}
+    for key, array in arrays.items():
+        place, _, part = key.partition(".")
+        if place == "leaf":
+            leaves[part] = array[row : row + 1].copy()
+        elif array.ndim == 1 and array.dtype == np.int64:
+            counts[part] = int(array[row])
+        elif key != _VALUES:
+            kept[part] = array[row].copy()
+    values = arrays[_VALUES][row].copy() if counts["steps"] else None
+    return Session(name, counts, kept, values, leaves, item)
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -114,9 +117,9 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         head = _head(data)
         known = head["format"] == FORMAT and {"version", "model", "series", "sha256"} <= set(head)
     except (SafetensorError, KeyError, TypeError, ValueError, struct.error, MemoryError, RecursionError):
-        raise StreamError(_DAMAGED) from None
+        raise StreamError(DAMAGED) from None
     if not known:
-        raise StreamError(_DAMAGED)
+        raise StreamError(DAMAGED)
     if head["version"] != VERSION:
         raise StreamError(
             f"snapshot: format {str(head['version'])[:10]}, this Statewise reads {VERSION}. "

@@ -51,6 +51,8 @@ class Stepper:
         text = json.loads(program[-sizes[11] :])
         self.output_shape: tuple[int, ...] = tuple(text["output"])
         self.inputs = _places(text["inputs"])
+        # Of each input that holds ids: how many there are, number by number.
+        self.ids: dict[str, list[int]] = text.get("ids", {})
         self._counts = frozenset(text["counts"])  # int64, two words each
         self.leaves = _places(text["leaves"], self._counts)
         start = _HEADER.size + 4 * (sizes[6] + sizes[7])

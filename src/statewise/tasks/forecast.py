@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -38,6 +39,8 @@ class Forecast:
     `calibration` is the rate at which intervals follow their misses (0: off). With `lookback` the model
     reads only that many newest values, in segments of `segment_length`. Raises ConfigError.
     """
+
+    kind: ClassVar[str] = "forecast"
 
     horizon: int
     target: str | Sequence[str] = "y"

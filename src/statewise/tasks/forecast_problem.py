@@ -103,6 +103,11 @@ class ForecastProblem(Generic[Network]):
             )
         self.held_out = [part for part in self.series if part.train_end < part.time]
 
+    @property
+    def validates(self) -> bool:
+        """Whether any series is long enough for a held-out tail."""
+        return bool(self.held_out)
+
     def epoch(self, rng: np.random.Generator) -> Iterator[Chunk]:
         """All lanes once, in random groups, at offsets drawn anew."""
         places = [(index, *span) for index, part in enumerate(self.series) for span in self._spans(part, rng)]

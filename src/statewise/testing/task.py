@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from statewise.core.errors import LawError, StreamError
-from statewise.model import build
+from statewise.models.forecast import build
 from statewise.nn.backbone import BackboneConfig
 from statewise.recurrence import Recurrence
 from statewise.rows.clock import Clock

@@ -19,6 +19,7 @@ from torch import Tensor
 from statewise import state as states
 from statewise.core.errors import BundleError, ConfigError
 from statewise.training.config import seconds
+from statewise.training.order import initial_state
 from statewise.training.run import Counters, Run
 from statewise.training.weights import load_weights
 
@@ -49,7 +50,7 @@ def capture(run: Run) -> Snapshot:
     tensors |= _prefixed("random", {str(i): state for i, state in enumerate(run.random.state)})
     tensors |= _prefixed("best", run.best or {})
     if run.average is not None:
-        tensors |= _prefixed("average", dict(zip(run.names, run.average.tensors, strict=True)))
+        tensors |= _prefixed("average", run.average.leaves(run.names))
     if carried is not None:
         tensors |= _prefixed("carried", states.named(carried))
     return Snapshot(values, tensors)
@@ -64,13 +65,12 @@ def restore(run: Run, snapshot: Snapshot, where: str) -> None:
     _load_optimizer(run, _part(tensors, "optimizer"))
     run.best = _part(tensors, "best") or None
     if run.average is not None:
-        average = _part(tensors, "average")
-        torch._foreach_copy_(run.average.tensors, [average[name] for name in run.names])
+        run.average.load(run.names, _part(tensors, "average"))
     run.counters = Counters(**values["counters"])
     run.order.bit_generator.state = run.order_at_epoch = values["order"]
     if values["lanes"] is not None:
         with torch.no_grad(), run.random:  # a fresh state is only the template; what it draws is undone below
-            template = run.network.initial_state(values["lanes"])
+            template = initial_state(run.network, values["lanes"])
         run.carried = states.from_named(template, _part(tensors, "carried"))
     run.random.state = tuple(state.cpu() for _, state in sorted(_part(tensors, "random").items()))
 

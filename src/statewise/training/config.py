@@ -34,6 +34,7 @@ class TrainConfig:
     weight_decay: float = 0.01  # of matrices; biases, gains and other vectors never decay
     gradient_clip: float = 1.0  # largest global norm of the gradient
     batch_size: int = 32  # lanes per chunk; read by the problem
+    batch_tokens: int = 0  # of a batch of texts, padding counted: takes the place of batch_size
     chunk_length: int | None = None  # steps per chunk; None: whole sequences; read by the problem
     memory: float | str = (
         0  # for the way back through a chunk: "50 MB", 0.1 of what it would take, "64 steps"
@@ -41,6 +42,7 @@ class TrainConfig:
     validate_every: int = 50  # steps; the last step is always validated
     patience: int = 10  # validations without a better score before training stops
     average: float = 0.0  # decay of the moving average of weights that is validated and kept
+    average_last: int = 0  # instead: the mean of the weights at so many last validations is
     precision: str = "float32"  # "bfloat16": matrix products in bfloat16, weights and state in float32
     threads: int | str = "auto"  # of the processor; "auto": 1 for small networks
     seed: int = 0
@@ -56,6 +58,8 @@ class TrainConfig:
         lookup(dict.fromkeys(PRECISIONS), self.precision, "precision")
         if self.threads != "auto" and not (_is_whole(self.threads) and _at_least(1)(self.threads)):
             raise ConfigError(f"threads: got {self.threads!r}, want 'auto' or a whole number of at least 1.")
+        if self.average and self.average_last:
+            raise ConfigError("average_last: got both average and average_last, want one of them.")
         if self.memory:
             parse_memory(self.memory)
         seconds(self.time_budget, "time_budget")
@@ -98,6 +102,8 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weight_decay": (_at_least(0), "a number of at least 0"),
     "gradient_clip": (_at_least(0), "a number of at least 0 (0: no clipping)"),
     "batch_size": _whole(1),
+    "batch_tokens": _whole(0),
+    "average_last": _whole(0),
     "chunk_length": _whole(1),
     "validate_every": _whole(0),
     "patience": _whole(0),

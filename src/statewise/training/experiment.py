@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from statewise.core.config import from_mapping, override, read_toml, to_mapping
-from statewise.core.errors import ConfigError, suggestion
-from statewise.training.config import DEFAULT_TRAIN, TrainConfig
+from statewise.core.errors import ConfigError, lookup, suggestion
+from statewise.training.config import TrainConfig
+from statewise.training.plans.table import PLANS
 
 SECTIONS = ("data", "task", "model", "train")
 REQUIRED = ("data", "task")
@@ -19,6 +20,7 @@ REQUIRED = ("data", "task")
 class Experiment:
     """A checked experiment; `data`, `task` and `model` are checked further by what they configure."""
 
+    kind: str  # of the task
     data: Mapping[str, Any]
     task: Mapping[str, Any]
     model: Mapping[str, Any]
@@ -28,7 +30,8 @@ class Experiment:
     @property
     def effective(self) -> dict[str, Any]:
         """Every setting as it is used, defaults of [train] included, in plain JSON values."""
-        sections = {"data": dict(self.data), "task": dict(self.task), "model": dict(self.model)}
+        task = {"kind": self.kind, **self.task}
+        sections = {"data": dict(self.data), "task": task, "model": dict(self.model)}
         return {**sections, "train": to_mapping(self.train)}
 
     @property
@@ -42,8 +45,9 @@ class Experiment:
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment in the TOML file `path`, changed by `overrides` such as "train.steps=200".
 
-    Sections: [data] and [task], and if wanted [model] and [train] (the fields of TrainConfig; those left out
-    are as in `sw.fit`, but for `steps` beside `epochs` or `time_budget`, which then set the end alone).
+    Sections: [data] and [task] (its `kind` is "forecast" unless it says another), and if wanted [model] and
+    [train] (the fields of TrainConfig; those left out are as in `sw.fit` for the kind, but for `steps` beside
+    `epochs` or `time_budget`, which then set the end alone).
     Raises ConfigError: "runs/a.toml: no such section 'tran'. Did you mean 'train'?".
     """
     path = Path(path)
@@ -56,9 +60,10 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     for name in REQUIRED:
         if name not in mapping:
             raise ConfigError(f"{path}: section [{name}] is missing.")
-    given = mapping.get("train", {})
-    defaults = to_mapping(DEFAULT_TRAIN)
+    given, task = mapping.get("train", {}), dict(mapping["task"])
+    kind = task.pop("kind", "forecast")
+    defaults = to_mapping(lookup(PLANS, kind, "kind").train)
     if {"epochs", "time_budget"} & set(given):
         defaults["steps"] = None
     train = from_mapping(TrainConfig, {**defaults, **given}, f"{path}: train")
-    return Experiment(mapping["data"], mapping["task"], mapping.get("model", {}), train, path.parent)
+    return Experiment(kind, mapping["data"], task, mapping.get("model", {}), train, path.parent)

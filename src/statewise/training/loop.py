@@ -146,6 +146,8 @@ def _backward(problem: Problem[Network], run: Run, chunk: Chunk, before: State) 
 def _validate(problem: Problem[Network], run: Run) -> float:
     """Score the weights that would be kept now, and keep them if they are the best so far."""
     run.network.eval()
+    if run.average is not None:
+        run.average.validated()
     try:
         with run.random, run.averaged(), torch.no_grad():
             validation = float(problem.validate(problem.network))

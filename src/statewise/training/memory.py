@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, Protocol
+from typing import Generic, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +18,7 @@ from statewise.state import State
 from statewise.training.problem import Network, Problem
 
 
+@runtime_checkable
 class Additive(Problem[Network], Protocol[Network]):
     """A problem whose loss of a chunk is a weighted mean, so that it can be had from pieces of the chunk."""
 

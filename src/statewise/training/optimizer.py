@@ -16,6 +16,7 @@ Groups = list[dict[str, Any]]
 OPTIMIZERS: dict[str, Callable[[Groups], Optimizer]] = {
     "adamw": lambda groups: torch.optim.AdamW(groups, fused=True),
     "adam": lambda groups: torch.optim.Adam(groups, fused=True),
+    "sgd": lambda groups: torch.optim.SGD(groups, foreach=True),
     "rmsprop": lambda groups: torch.optim.RMSprop(groups, foreach=True),
 }
 

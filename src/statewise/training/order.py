@@ -6,9 +6,12 @@ import copy
 import math
 from collections.abc import Iterator
 
+from torch import nn
+
 from statewise import state as states
 from statewise.core.errors import ShapeError, TrainingError
 from statewise.data.chunks import Chunk
+from statewise.recurrence import Recurrence
 from statewise.state import State
 from statewise.training.config import DEFAULT_STEPS
 from statewise.training.problem import Network, Problem
@@ -44,11 +47,16 @@ def step_limit(problem: Problem[Network], run: Run) -> int | None:
     return min(limits, default=None)
 
 
+def initial_state(network: nn.Module, lanes: int) -> State:
+    """A recurrence's own; empty for a network that reads whole sequences."""
+    return network.initial_state(lanes) if isinstance(network, Recurrence) else ()
+
+
 def state_before(run: Run, chunk: Chunk) -> State:
     """The state a chunk starts from: new for a fresh one, else the carried one; an error if there is none."""
     lanes = chunk.weight.shape[0]
     if chunk.fresh:
-        return run.network.initial_state(lanes)
+        return initial_state(run.network, lanes)
     where = f"epoch {run.counters.epoch}, chunk {run.counters.chunk - 1}"
     if run.carried is None:
         raise TrainingError(f"{where}: the first chunk of an epoch has no state to carry on; mark it fresh.")

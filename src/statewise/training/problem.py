@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from statewise.data.chunks import Chunk
-from statewise.recurrence import Recurrence
 from statewise.state import State
 
-Network = TypeVar("Network", bound=Recurrence)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Problem(Protocol[Network]):
@@ -20,7 +19,8 @@ class Problem(Protocol[Network]):
 
     @property
     def network(self) -> Network:
-        """Everything that is trained, as one recurrence."""
+        """Everything that is trained. A recurrence starts each fresh chunk from its initial state, any other
+        module from the empty state ()."""
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Chunk]:
         """One pass over the data, its order drawn from `rng` alone (draws only, no `rng.spawn`).

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from statewise.core.errors import TrainingError
-from statewise.recurrence import Recurrence
 from statewise.state import State
 from statewise.training.config import TrainConfig
 from statewise.training.optimizer import make_optimizer
 from statewise.training.randomness import TorchStream
-from statewise.training.weights import Average, copy_weights, load_weights
+from statewise.training.weights import averaging, copy_weights, load_weights
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Counters:
 class Run:
     """A network in training: weights, optimiser, random streams, data order, carried state, best weights."""
 
-    def __init__(self, network: Recurrence, config: TrainConfig) -> None:
+    def __init__(self, network: nn.Module, config: TrainConfig) -> None:
         self.network = network
         self.config = config
         self.names = [name for name, p in network.named_parameters() if p.requires_grad]
@@ -51,7 +50,7 @@ class Run:
         self.random = TorchStream(config.seed, self.device)
         self.order = np.random.default_rng(config.seed)
         self.order_at_epoch = self.order.bit_generator.state
-        self.average = Average(self.parameters, config.average) if config.average else None
+        self.average = averaging(self.parameters, config.average, config.average_last)
         self.best: dict[str, Tensor] | None = None
         self.carried: State | None = None
         self.counters = Counters()

@@ -14,7 +14,7 @@ for `memory`, which is exact; docs/memory.md says what was measured.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from statewise import state as states
 from statewise.data.chunks import Chunk
 from statewise.recurrence import Input, Recurrence
 from statewise.state import State
-from statewise.training.problem import Network, Problem
+from statewise.training.problem import Problem
+
+Stepped = TypeVar("Stepped", bound=Recurrence)
 
 
 class GradientPredictor(nn.Module):
@@ -52,12 +54,12 @@ class GradientPredictor(nn.Module):
         ]
 
 
-class WithPredictor(Recurrence, Generic[Network]):
+class WithPredictor(Recurrence, Generic[Stepped]):
     """A network and its predictor, so that both are trained and saved together; it runs as the network."""
 
-    def __init__(self, network: Network, hidden_size: int = 64) -> None:
+    def __init__(self, network: Stepped, hidden_size: int = 64) -> None:
         super().__init__()
-        self.network: Network = network
+        self.network: Stepped = network
         self.predictor = GradientPredictor(network.initial_state(1), hidden_size)
 
     def initial_state(self, batch: int) -> State:
@@ -76,18 +78,18 @@ class WithPredictor(Recurrence, Generic[Network]):
         return found
 
 
-class Decoupled(Generic[Network]):
+class Decoupled(Generic[Stepped]):
     """`problem`, cut into chunks whose ends are answered for by predicted gradients.
 
     `discount` shrinks them, so that an error does not feed on itself from chunk to chunk.
     """
 
-    def __init__(self, problem: Problem[Network], hidden_size: int = 64, discount: float = 0.9) -> None:
+    def __init__(self, problem: Problem[Stepped], hidden_size: int = 64, discount: float = 0.9) -> None:
         self.problem, self.discount = problem, discount
         self._network = WithPredictor(problem.network, hidden_size)
 
     @property
-    def network(self) -> WithPredictor[Network]:
+    def network(self) -> WithPredictor[Stepped]:
         """The problem's network beside the predictor."""
         return self._network
 
@@ -95,7 +97,7 @@ class Decoupled(Generic[Network]):
         """The problem's own."""
         return self.problem.epoch(rng)
 
-    def loss(self, network: WithPredictor[Network], chunk: Chunk, state: State) -> tuple[Tensor, State]:
+    def loss(self, network: WithPredictor[Stepped], chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """The chunk's own loss in value; its gradient has the predicted part, and trains the predictor."""
         predictor, rows = network.predictor, chunk.weight.shape[0]
         leaves = states.tensors(states.detach(state))
@@ -117,7 +119,7 @@ class Decoupled(Generic[Network]):
         later = self.discount / rows * torch.stack(answers).sum()
         return loss + later - later.detach(), after
 
-    def validate(self, network: WithPredictor[Network]) -> float:
+    def validate(self, network: WithPredictor[Stepped]) -> float:
         """The problem's own."""
         return self.problem.validate(network.network)
 

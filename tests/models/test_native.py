@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from model_rows import live_rows
 
-from statewise import model as models
+from statewise.models import model as models
 from statewise.core.errors import ConfigError
 from statewise.core.native import extension
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.nn.live import TorchEngine
 from statewise.streaming.native_engine import NativeEngine
 from statewise.testing import check_stream
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 Frames = Callable[..., pl.DataFrame]
 
 
-def test_forecasts_are_those_of_torch(small_model: Model, make_frame: Frames) -> None:
+def test_forecasts_are_those_of_torch(small_model: ForecastModel, make_frame: Frames) -> None:
     native, torch_stream = small_model.stream("s0", "native"), small_model.stream("s0", "torch")
     mean, scale = (
         part.reshape(-1, 1, 1) for part in (small_model.codec.target_mean, small_model.codec.target_scale)
@@ -39,12 +39,12 @@ def test_forecasts_are_those_of_torch(small_model: Model, make_frame: Frames) ->
             )
 
 
-def test_a_native_stream_keeps_the_law(small_model: Model, make_frame: Frames) -> None:
+def test_a_native_stream_keeps_the_law(small_model: ForecastModel, make_frame: Frames) -> None:
     check_stream(small_model, make_frame((60,)), engine="native")
 
 
 def test_auto_takes_the_kernels_where_they_hold_the_whole_step(
-    small_model: Model, monkeypatch: pytest.MonkeyPatch
+    small_model: ForecastModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(small_model.engine(), NativeEngine)
     assert isinstance(small_model.engine("torch"), TorchEngine)

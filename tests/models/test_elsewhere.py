@@ -18,7 +18,7 @@ from model_rows import QUICK, live_rows, numbers
 
 import statewise as sw
 from statewise.bundle import read_bundle
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 from statewise.tasks.forecast import Forecast
 from statewise.testing import check_stream, check_task
 
@@ -51,7 +51,7 @@ def elsewhere(script: str, rows: list[dict[str, Any]], *arguments: str) -> str:
 
 
 def test_a_snapshot_goes_on_bit_for_bit_in_another_process(
-    small_model: Model, make_frame: Frames, tmp_path: Path
+    small_model: ForecastModel, make_frame: Frames, tmp_path: Path
 ) -> None:
     rows = [
         {name: None if value != value else value for name, value in row.items()}
@@ -122,7 +122,7 @@ def test_rows_too_few_for_a_calendar_still_have_a_forecast() -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(small_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(small_model: ForecastModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     return small_model.save(tmp_path_factory.mktemp("onnx") / "load.sw", onnx=True)

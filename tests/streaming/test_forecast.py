@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 
 from statewise.core.errors import ConfigError, StreamError
-from statewise.streaming.session import Stream, StreamConfig
+from statewise.streaming.forecast import ForecastStream, StreamConfig
 
 CONFIG = StreamConfig(quantiles=(0.1, 0.5, 0.9), warm_steps=3, max_gap=50)
 
 
 @pytest.fixture
-def stream(codec: Any, engine: Any) -> Stream:
-    return Stream(codec, engine, "a", CONFIG)
+def stream(codec: Any, engine: Any) -> ForecastStream:
+    return ForecastStream(codec, engine, "a", CONFIG)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def replayed(codec: Any, engine: Any, rows: list[dict[str, Any]]) -> np.ndarray:
 
 
 def test_a_stream_equals_the_replay_of_the_whole_series(
-    codec: Any, engine: Any, stream: Stream, rows: Any
+    codec: Any, engine: Any, stream: ForecastStream, rows: Any
 ) -> None:
     for row in rows:
         forecast = stream.update(row)
@@ -49,7 +49,7 @@ def test_a_stream_equals_the_replay_of_the_whole_series(
 
 
 def test_gaps_equal_the_replay_of_the_gridded_series(
-    codec: Any, engine: Any, stream: Stream, rows: Any
+    codec: Any, engine: Any, stream: ForecastStream, rows: Any
 ) -> None:
     kept = rows[:10] + rows[11:30] + rows[47:]
     for row in kept:
@@ -58,14 +58,14 @@ def test_gaps_equal_the_replay_of_the_gridded_series(
     assert forecast.provenance == (60, 18, 0, True, "abc")
 
 
-def test_provenance_counts(stream: Stream, rows: Any) -> None:
+def test_provenance_counts(stream: ForecastStream, rows: Any) -> None:
     assert stream.forecast is None
     assert stream.update(rows[0]).provenance == (1, 0, 0, False, "abc")
     assert stream.update(rows[5]).provenance == (6, 4, 4, True, "abc")
     assert stream.update(rows[6]).provenance == (7, 4, 0, True, "abc")
 
 
-def test_rows_of_a_forecast(stream: Stream, rows: Any) -> None:
+def test_rows_of_a_forecast(stream: ForecastStream, rows: Any) -> None:
     forecast = stream.update(rows[0])
     assert forecast.values.shape == (2, 4, 4)
     assert [row["ds"] for row in forecast.rows][:2] == ["2024-01-01T01:00:00", "2024-01-01T02:00:00"]
@@ -81,7 +81,7 @@ def test_rows_of_a_forecast(stream: Stream, rows: Any) -> None:
 
 
 def test_static_columns_stay_as_last_given(codec: Any, engine: Any, rows: Any) -> None:
-    once, always = Stream(codec, engine, "a", CONFIG), Stream(codec, engine, "a", CONFIG)
+    once, always = ForecastStream(codec, engine, "a", CONFIG), ForecastStream(codec, engine, "a", CONFIG)
     for place, row in enumerate(rows[:4] + rows[6:9]):
         want = always.update(row).values
         given = {key: value for key, value in row.items() if key != "area" or place == 0}
@@ -110,7 +110,7 @@ BAD = [
 
 @pytest.mark.parametrize(("row", "text"), BAD, ids=[text[:20] for _, text in BAD])
 def test_a_bad_row_raises_and_changes_nothing(
-    stream: Stream, rows: Any, row: dict[str, Any], text: str
+    stream: ForecastStream, rows: Any, row: dict[str, Any], text: str
 ) -> None:
     for good in rows:
         stream.update(good)
@@ -123,7 +123,7 @@ def test_a_bad_row_raises_and_changes_nothing(
     assert stream.update(following).values.tobytes() == twin.update(following).values.tobytes()
 
 
-def test_a_forecast_that_is_not_finite_is_refused(engine: Any, stream: Stream, rows: Any) -> None:
+def test_a_forecast_that_is_not_finite_is_refused(engine: Any, stream: ForecastStream, rows: Any) -> None:
     stream.update(rows[0])
     before = stream.snapshot()
     engine.poisoned = True
@@ -136,7 +136,9 @@ def test_a_forecast_that_is_not_finite_is_refused(engine: Any, stream: Stream, r
     assert stream.snapshot() == before
 
 
-def test_an_engine_that_fails_within_a_gap_changes_nothing(engine: Any, stream: Stream, rows: Any) -> None:
+def test_an_engine_that_fails_within_a_gap_changes_nothing(
+    engine: Any, stream: ForecastStream, rows: Any
+) -> None:
     stream.update(rows[0])
     before = stream.snapshot()
     good, calls = engine.step, iter(range(3))
@@ -152,7 +154,7 @@ def test_an_engine_that_fails_within_a_gap_changes_nothing(engine: Any, stream: 
     assert stream.snapshot() == before
 
 
-def test_forks_are_independent(stream: Stream, rows: Any) -> None:
+def test_forks_are_independent(stream: ForecastStream, rows: Any) -> None:
     for row in rows[:20]:
         stream.update(row)
     before = stream.snapshot()
@@ -164,7 +166,7 @@ def test_forks_are_independent(stream: Stream, rows: Any) -> None:
     assert twin.engine is stream.engine
 
 
-def test_what_if_with_other_future_values(stream: Stream, rows: Any) -> None:
+def test_what_if_with_other_future_values(stream: ForecastStream, rows: Any) -> None:
     stream.update(rows[0])
     plain = stream.fork().update({**rows[1], "future": {"holiday": [0.0, 0.0, 0.0, 0.0]}}).values
     feast = stream.fork().update({**rows[1], "future": {"holiday": [0.0, 0.0, 1.0, 0.0]}}).values
@@ -172,8 +174,8 @@ def test_what_if_with_other_future_values(stream: Stream, rows: Any) -> None:
     assert moved.tolist() == [False, False, True, False]
 
 
-def test_reset_starts_anew(codec: Any, engine: Any, stream: Stream, rows: Any) -> None:
-    fresh = Stream(codec, engine, "a", CONFIG)
+def test_reset_starts_anew(codec: Any, engine: Any, stream: ForecastStream, rows: Any) -> None:
+    fresh = ForecastStream(codec, engine, "a", CONFIG)
     for row in rows[:7]:
         stream.update(row)
     stream.reset()
@@ -182,10 +184,13 @@ def test_reset_starts_anew(codec: Any, engine: Any, stream: Stream, rows: Any) -
 
 
 @pytest.mark.parametrize("cut", [0, 1, 30])
-def test_restore_goes_on_bit_for_bit(codec: Any, engine: Any, stream: Stream, rows: Any, cut: int) -> None:
+def test_restore_goes_on_bit_for_bit(
+    codec: Any, engine: Any, stream: ForecastStream, rows: Any, cut: int
+) -> None:
     for row in rows[:cut]:
         stream.update(row)
-    other = Stream.restore(codec, engine, stream.snapshot(), CONFIG)
+    other = ForecastStream(codec, engine, config=CONFIG)
+    other.restore(stream.snapshot())
     if cut:
         assert other.forecast is not None
         assert stream.forecast is not None
@@ -197,24 +202,26 @@ def test_restore_goes_on_bit_for_bit(codec: Any, engine: Any, stream: Stream, ro
     assert other.snapshot() == stream.snapshot()
 
 
-def test_restore_refuses_another_model(codec: Any, engine: Any, stream: Stream, rows: Any) -> None:
+def test_restore_refuses_another_model(codec: Any, engine: Any, stream: ForecastStream, rows: Any) -> None:
     stream.update(rows[0])
     data = stream.snapshot()
     engine.model_hash = "fff"
     with pytest.raises(StreamError) as caught:
-        Stream.restore(codec, engine, data, CONFIG)
+        ForecastStream(codec, engine, config=CONFIG).restore(data)
     assert str(caught.value) == (
         "snapshot: of model abc, this is model fff. "
         "Restore it with the bundle that made it, or start a new session."
     )
 
 
-def test_restore_refuses_leaves_of_another_shape(codec: Any, engine: Any, stream: Stream, rows: Any) -> None:
+def test_restore_refuses_leaves_of_another_shape(
+    codec: Any, engine: Any, stream: ForecastStream, rows: Any
+) -> None:
     stream.update(rows[0])
     data = stream.snapshot()
     engine.template["count"] = np.zeros((1, 2), np.int64)
     with pytest.raises(StreamError, match=r"^state: leaf 'count' is int64\[1\], want int64\[1, 2\]\.$"):
-        Stream.restore(codec, engine, data, CONFIG)
+        ForecastStream(codec, engine, config=CONFIG).restore(data)
 
 
 def test_a_negative_max_gap_is_refused() -> None:
@@ -241,7 +248,7 @@ class Still:
 
 def test_the_streams_own_work_is_small_and_flat(codec: Any, make_rows: Any) -> None:
     rows = make_rows(3000)
-    stream = Stream(codec, Still(), "a", CONFIG)
+    stream = ForecastStream(codec, Still(), "a", CONFIG)
     stream.update(rows[0])
     whole, encoding = [], []
     for start in range(
@@ -265,7 +272,7 @@ def test_the_streams_own_work_is_small_and_flat(codec: Any, make_rows: Any) -> N
 
 def test_memory_stays_flat(codec: Any, make_rows: Any) -> None:
     rows = make_rows(1500)
-    stream = Stream(codec, Still(), "a", CONFIG)
+    stream = ForecastStream(codec, Still(), "a", CONFIG)
     for row in rows[:500]:
         stream.update(row)
     tracemalloc.start()

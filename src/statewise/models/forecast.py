@@ -2,61 +2,74 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 
-from statewise.bundle import Bundle, TensorSpec, read_bundle, write_bundle
+from statewise.bundle import Bundle, TensorSpec
 from statewise.core.config import from_mapping, to_mapping
-from statewise.core.errors import BundleError, ConfigError, DataError, lookup
-from statewise.core.native import extension
+from statewise.core.errors import BundleError, ConfigError, DataError
 from statewise.explain.attribution import Question, explain
 from statewise.explain.explanation import Explanation
 from statewise.explain.probe import Probe
 from statewise.explain.probing import ProbeQuestion, probe
+from statewise.models.model import EngineName, Model, load_weights
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
 from statewise.nn.ensemble import Ensemble
-from statewise.nn.live import LiveStep, TorchEngine, export_onnx
-from statewise.nn.native_step import step_program, verified
 from statewise.recurrence import Recurrence
 from statewise.rows.forecast import ForecastCodec
 from statewise.rows.panel import Series
 from statewise.rows.zones import is_fixed
-from statewise.streaming.engines import Engine
-from statewise.streaming.native_engine import NativeEngine
-from statewise.streaming.opening import onnx_engine, open_streams, stream_config
-from statewise.streaming.replay import record
-from statewise.streaming.session import Stream, StreamConfig
-from statewise.streaming.streams import Streams
+from statewise.streaming.forecast import ForecastStream, StreamConfig
+from statewise.streaming.opening import stream_config
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_network import Memory
 from statewise.tasks.forecaster import Forecaster, forecasts_at
 
-EngineName = Literal["auto", "native", "onnx", "torch"]
-_INPUTS = ("now", "future")
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForecastModel(Model):
+    """A trained forecaster."""
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A trained forecaster; shared and immutable. Make one with `sw.fit` or `sw.load`."""
+    kind: ClassVar[str] = Forecast.kind
 
     task: Forecast
-    backbone: BackboneConfig
-    memory: Memory
     codec: ForecastCodec
-    forecaster: Forecaster
-    training: Mapping[str, Any] = field(default_factory=dict)  # effective settings and outcome of training
-    samples: tuple[Mapping[str, Any], ...] = ()
-    step_onnx: bytes | None = field(default=None, repr=False)
-    members: int = 1  # networks whose forecasts are averaged
+    memory: Memory
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """The network, calibration included."""
+        return cast(Forecaster, self.network)
+
+    @property
+    def live(self) -> Forecaster:
+        """The forecaster: a recurrence."""
+        return self.forecaster
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What is known now [F], and of the steps ahead [H, G]."""
+        layout = self.codec.layout
+        return (
+            TensorSpec("now", (layout.now_size,)),
+            TensorSpec("future", (self.task.horizon, layout.future_size)),
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """With what the forecaster remembers, and the steps after which its forecasts count."""
+        return {**super().settings, "memory": to_mapping(self.memory), "warm_steps": self.memory.lags}
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The task's levels."""
+        return self.task.levels
 
     @property
     def trained_until(self) -> str | None:
@@ -112,31 +125,9 @@ class Model:
             column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(named)
         return frame.with_columns(column).to_native()
 
-    def stream(self, series_id: str = "", engine: EngineName = "auto") -> Stream:
+    def stream(self, series_id: str = "", engine: EngineName = "auto") -> ForecastStream:
         """A live session of one series: `update(row)` gives a forecast in constant time and memory."""
-        return Stream(self.codec, self.engine(engine), series_id, self.stream_config)
-
-    def streams(self, engine: EngineName = "auto") -> Streams:
-        """Live sessions of many series, by id."""
-        return Streams(self.codec, self.engine(engine), self.stream_config)
-
-    def restore(self, snapshot: bytes, engine: EngineName = "auto") -> Stream:
-        """The live session that `Stream.snapshot` wrote, to go on bit for bit."""
-        return Stream.restore(self.codec, self.engine(engine), snapshot, self.stream_config)
-
-    def engine(self, name: EngineName = "auto") -> Engine:
-        """What computes a live step: compiled kernels ("native"), ONNX Runtime ("onnx") or "torch".
-
-        "auto" takes the first of these that is at hand: the kernels where they are installed and hold all
-        parts of the step, the graph where the bundle brought it along. A graph is exported when first asked
-        for, which takes seconds. Raises ConfigError for "native" where it cannot be had.
-        """
-        lookup(dict.fromkeys(("auto", "native", "onnx", "torch")), name, "engine")
-        if name == "native" or (name == "auto" and self._native):
-            return NativeEngine(self._program, self.bundle.model_hash)
-        if name == "onnx" or (name == "auto" and self.step_onnx is not None and find_spec("onnxruntime")):
-            return onnx_engine(self._bundle_with_step)
-        return TorchEngine(self.forecaster, self.bundle.model_hash)
+        return ForecastStream(self.codec, self.engine(engine), series_id, self.stream_config)
 
     def explain(
         self,
@@ -187,68 +178,10 @@ class Model:
         question = ProbeQuestion(covariates, max_lag, origins, series_id, target, progress)
         return probe(self.codec, self.forecaster, self.task, self.codec.panel(data), question)
 
-    def save(self, path: str | os.PathLike[str], onnx: bool | None = None) -> Path:
-        """Write the bundle (json, safetensors, card, sample rows). `onnx`: with the live step as a graph,
-        by default where the extra `onnx` is installed and the state has one size. Never pickle."""
-        able = find_spec("onnxscript") is not None and not LiveStep(self.forecaster, _INPUTS).growing
-        wanted = able if onnx is None else onnx
-        bundle = self._bundle_with_step if wanted else replace(self.bundle, step_onnx=None)
-        write_bundle(path, bundle)
-        return Path(path)
-
     @cached_property
     def stream_config(self) -> StreamConfig:
         """Settings of live sessions."""
         return stream_config(self.bundle)
-
-    @cached_property
-    def bundle(self) -> Bundle:
-        """The model as plain values and arrays."""
-        live = LiveStep(self.forecaster, _INPUTS)
-        weights = {name: tensor.numpy().copy() for name, tensor in self.forecaster.state_dict().items()}
-        layout = self.codec.layout
-        return Bundle(
-            kind="forecast",
-            config={
-                "task": to_mapping(self.task),
-                "backbone": to_mapping(self.backbone),
-                "memory": to_mapping(self.memory),
-                "members": self.members,
-                "training": dict(self.training),
-                "warm_steps": self.memory.lags,
-            },
-            codec=self.codec.to_json(),
-            quantiles=self.task.levels,
-            weights=weights,
-            inputs=(
-                TensorSpec("now", (layout.now_size,)),
-                TensorSpec("future", (self.task.horizon, layout.future_size)),
-            ),
-            state=live.initial_arrays(),
-            samples=self.samples,
-            step_onnx=self.step_onnx,
-        )
-
-    @cached_property
-    def _bundle_with_step(self) -> Bundle:
-        if self.bundle.step_onnx is not None:
-            return self.bundle
-        live = LiveStep(self.forecaster, _INPUTS)
-        examples = [torch.zeros((1, *spec.shape)) for spec in self.bundle.inputs]
-        return replace(self.bundle, step_onnx=export_onnx(live, examples))
-
-    @cached_property
-    def _program(self) -> bytes:
-        inputs = {spec.name: spec.shape for spec in self.bundle.inputs}
-        return verified(step_program(self.forecaster, inputs), self.forecaster, inputs)
-
-    @cached_property
-    def _native(self) -> bool:
-        """Whether the compiled kernels can take the live step."""
-        try:
-            return extension() is not None and bool(self._program)
-        except ConfigError:
-            return False
 
     def _forecasts(self, series: Series, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decoded forecasts [M, D, H, 1 + Q] made at `positions` of a series."""
@@ -259,19 +192,6 @@ class Model:
         return self.codec.decode(made[0].numpy(), 1)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
-    """The model saved at `path`; its sample rows are replayed first. Raises BundleError in one line."""
-    bundle = read_bundle(path)
-    model = _from_bundle(bundle)
-    open_streams(bundle, TorchEngine(model.forecaster, bundle.model_hash))
-    return model
-
-
-def live_recurrence(bundle: Bundle) -> Forecaster:
-    """The live recurrence stored in a bundle."""
-    return _from_bundle(bundle).forecaster
-
-
 def build(task: Forecast, codec: ForecastCodec, networks: Sequence[Recurrence]) -> Forecaster:
     """The forecaster of one network, or of the mean of several."""
     network = networks[0] if len(networks) == 1 else Ensemble(networks)
@@ -279,15 +199,8 @@ def build(task: Forecast, codec: ForecastCodec, networks: Sequence[Recurrence]) 
     return Forecaster(network, calibrator)
 
 
-def with_samples(model: Model, rows: Sequence[Mapping[str, Any]]) -> Model:
-    """The model with sample rows and its answers to them, to be replayed wherever it is loaded."""
-    stream = model.stream(engine="torch")
-    return replace(model, samples=record(stream, rows))
-
-
-def _from_bundle(bundle: Bundle) -> Model:
-    if bundle.kind != "forecast":
-        raise BundleError(f"bundle: kind is '{bundle.kind}', this version loads 'forecast'.")
+def from_bundle(bundle: Bundle) -> ForecastModel:
+    """The model stored in a bundle. Raises BundleError."""
     try:
         task = from_mapping(Forecast, bundle.config["task"], "bundle: task")
         backbone = from_mapping(BackboneConfig, bundle.config["backbone"], "bundle: backbone")
@@ -298,23 +211,17 @@ def _from_bundle(bundle: Bundle) -> Model:
     codec = ForecastCodec.from_json(bundle.codec)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: leave the caller's numbers
         forecaster = build(task, codec, [task.network(codec, memory, backbone) for _ in range(members)])
-    weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
-    try:
-        forecaster.load_state_dict(weights)
-    except RuntimeError as error:
-        raise BundleError(
-            f"bundle: weights do not fit the config: {str(error).splitlines()[-1].strip()}"
-        ) from None
-    return Model(
-        task,
-        backbone,
-        memory,
-        codec,
-        forecaster.eval(),
-        bundle.config.get("training", {}),
-        bundle.samples,
-        bundle.step_onnx,
-        members,
+    load_weights(forecaster, bundle)
+    return ForecastModel(
+        task=task,
+        backbone=backbone,
+        memory=memory,
+        codec=codec,
+        network=forecaster.eval(),
+        training=bundle.config.get("training", {}),
+        samples=bundle.samples,
+        step_onnx=bundle.step_onnx,
+        members=members,
     )
 
 

@@ -21,13 +21,13 @@ from model_rows import VALUES, live_rows, numbers
 import statewise as sw
 from statewise.bundle import write_bundle
 from statewise.core.errors import BundleError, ConfigError, DataError, StreamError
-from statewise.model import Model
+from statewise.models.forecast import ForecastModel
 
 Frames = Callable[..., pl.DataFrame]
 
 
 def test_forecasts_have_the_columns_times_and_order_of_the_convention(
-    small_model: Model, make_frame: Frames
+    small_model: ForecastModel, make_frame: Frames
 ) -> None:
     frame = make_frame()
     made = small_model.predict(frame)
@@ -42,7 +42,9 @@ def test_forecasts_have_the_columns_times_and_order_of_the_convention(
     assert (np.diff(values[:, 1:], axis=1) >= 0).all()
 
 
-def test_forecasts_are_in_units_and_better_than_chance(small_model: Model, make_frame: Frames) -> None:
+def test_forecasts_are_in_units_and_better_than_chance(
+    small_model: ForecastModel, make_frame: Frames
+) -> None:
     made = small_model.predict(make_frame(missing=0.0))
     price = made.filter(pl.col("target") == "price")
     last = make_frame(missing=0.0).group_by("unique_id", maintain_order=True).agg(pl.col("price").last())
@@ -50,7 +52,7 @@ def test_forecasts_are_in_units_and_better_than_chance(small_model: Model, make_
 
 
 def test_rows_in_any_library_or_file_come_back_in_their_own(
-    small_model: Model, make_frame: Frames, tmp_path: Path
+    small_model: ForecastModel, make_frame: Frames, tmp_path: Path
 ) -> None:
     frame = make_frame()
     want = numbers(small_model.predict(frame))
@@ -74,7 +76,7 @@ def test_rows_in_any_library_or_file_come_back_in_their_own(
         np.testing.assert_array_equal(table["mean-hi-80"], table["q0.9"])
 
 
-def test_levels_are_pairs_of_quantiles(small_model: Model, make_frame: Frames) -> None:
+def test_levels_are_pairs_of_quantiles(small_model: ForecastModel, make_frame: Frames) -> None:
     made = small_model.predict(make_frame((30,)), level=[80, 20])
     assert made.columns[-4:] == ["mean-lo-80", "mean-hi-80", "mean-lo-20", "mean-hi-20"]
     np.testing.assert_array_equal(made["mean-hi-20"], made["q0.6"])
@@ -87,7 +89,7 @@ def test_levels_are_pairs_of_quantiles(small_model: Model, make_frame: Frames) -
 @settings(max_examples=12)
 @given(seed=st.integers(0, 9999), missing=st.floats(0, 0.9), one=st.integers(2, 60), other=st.integers(2, 60))
 def test_no_forecast_is_ever_nan(
-    seed: int, missing: float, one: int, other: int, small_model: Model, make_frame: Frames
+    seed: int, missing: float, one: int, other: int, small_model: ForecastModel, make_frame: Frames
 ) -> None:
     frame = make_frame((one, other), seed, missing)
     seen = frame.filter(pl.col("load").is_not_nan())["unique_id"].unique()
@@ -97,7 +99,7 @@ def test_no_forecast_is_ever_nan(
 
 
 def test_a_rolling_forecast_is_the_forecast_of_the_rows_up_to_its_cutoff(
-    small_model: Model, make_frame: Frames
+    small_model: ForecastModel, make_frame: Frames
 ) -> None:
     frame = make_frame(missing=0.0)
     at_cutoff = pl.col("ds").dt.hour() % 6 == 0
@@ -120,7 +122,7 @@ def test_a_rolling_forecast_is_the_forecast_of_the_rows_up_to_its_cutoff(
         np.testing.assert_allclose(numbers(part), numbers(alone), rtol=1e-5, atol=1e-4)
 
 
-def test_cutoffs_that_do_not_fit(small_model: Model, make_frame: Frames) -> None:
+def test_cutoffs_that_do_not_fit(small_model: ForecastModel, make_frame: Frames) -> None:
     with pytest.raises(DataError) as caught:
         small_model.rolling(make_frame(), [np.datetime64("2024-03-30T00:30")])
     assert str(caught.value) == "cutoffs: 2024-03-30T00:30:00 is off the 1h grid."
@@ -129,7 +131,7 @@ def test_cutoffs_that_do_not_fit(small_model: Model, make_frame: Frames) -> None
     assert str(caught.value) == "cutoffs: none lies within the rows of any series."
 
 
-def test_known_columns_of_later_times_count(small_model: Model, make_frame: Frames) -> None:
+def test_known_columns_of_later_times_count(small_model: ForecastModel, make_frame: Frames) -> None:
     frame = make_frame((60,), missing=0.0)
     last = frame["ds"].max()
     ahead = pl.DataFrame({"unique_id": "s0", "ds": [last + timedelta(hours=k) for k in range(1, 5)]})
@@ -141,12 +143,14 @@ def test_known_columns_of_later_times_count(small_model: Model, make_frame: Fram
     assert np.abs(without - made[0]).max() > 1e-6
 
 
-def test_it_neither_leaks_nor_is_blind(small_model: Model, make_frame: Frames) -> None:
+def test_it_neither_leaks_nor_is_blind(small_model: ForecastModel, make_frame: Frames) -> None:
     assert sw.check_leak(small_model, make_frame(), cutoffs=2).largest < 1e-4
     assert len(sw.check_recency(small_model, make_frame()).movement) == 4
 
 
-def test_a_stream_ends_with_the_forecast_of_all_its_rows(small_model: Model, make_frame: Frames) -> None:
+def test_a_stream_ends_with_the_forecast_of_all_its_rows(
+    small_model: ForecastModel, make_frame: Frames
+) -> None:
     frame = make_frame()
     want = small_model.predict(frame)
     streams = small_model.streams("torch")
@@ -168,7 +172,7 @@ def test_a_stream_ends_with_the_forecast_of_all_its_rows(small_model: Model, mak
     np.testing.assert_array_equal(one.forecast.values, streams["s0"].forecast.values)
 
 
-def test_a_fork_answers_what_if(small_model: Model, make_frame: Frames) -> None:
+def test_a_fork_answers_what_if(small_model: ForecastModel, make_frame: Frames) -> None:
     stream = small_model.stream("s0", "torch")
     rows = list(live_rows(make_frame(missing=0.0), "s0"))
     for row in rows[:40]:
@@ -178,7 +182,7 @@ def test_a_fork_answers_what_if(small_model: Model, make_frame: Frames) -> None:
     assert stream.time == np.datetime64(rows[39]["ds"], "s")
 
 
-def test_a_model_is_not_moved_by_use(small_model: Model, make_frame: Frames) -> None:
+def test_a_model_is_not_moved_by_use(small_model: ForecastModel, make_frame: Frames) -> None:
     before = {name: weight.clone() for name, weight in small_model.forecaster.state_dict().items()}
     random = torch.get_rng_state()
     small_model.predict(make_frame())
@@ -189,7 +193,9 @@ def test_a_model_is_not_moved_by_use(small_model: Model, make_frame: Frames) -> 
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_a_bundle_gives_the_same_model(small_model: Model, make_frame: Frames, tmp_path: Path) -> None:
+def test_a_bundle_gives_the_same_model(
+    small_model: ForecastModel, make_frame: Frames, tmp_path: Path
+) -> None:
     path = small_model.save(tmp_path / "load.sw", onnx=False)
     random = torch.get_rng_state()
     again = sw.load(path)
@@ -207,7 +213,7 @@ def test_a_bundle_gives_the_same_model(small_model: Model, make_frame: Frames, t
     assert twice.read_bytes() == path.read_bytes()
 
 
-def test_a_damaged_or_foreign_bundle_is_one_line(small_model: Model, tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_bundle_is_one_line(small_model: ForecastModel, tmp_path: Path) -> None:
     path = small_model.save(tmp_path / "load.sw", onnx=False)
     data = path.read_bytes()
     for spoiled in (data[:-100], data[:500], b"not a bundle", b""):
@@ -223,10 +229,10 @@ def changed(bundle: Any, section: str, **values: Any) -> Any:
     return replace(bundle, config=config)
 
 
-def test_a_bundle_that_does_not_fit_itself_is_refused(small_model: Model, tmp_path: Path) -> None:
+def test_a_bundle_that_does_not_fit_itself_is_refused(small_model: ForecastModel, tmp_path: Path) -> None:
     bundle = small_model.bundle
     cases = {
-        "bundle: kind is 'text', this version loads 'forecast'.": replace(bundle, kind="text"),
+        "bundle: no such kind of model 'text'. Known: forecast.": replace(bundle, kind="text"),
         "bundle: config: bundle: task: no such setting 'horizn'. Did you mean 'horizon'?": changed(
             bundle, "task", horizn=3
         ),
@@ -247,7 +253,9 @@ def test_a_bundle_that_does_not_fit_itself_is_refused(small_model: Model, tmp_pa
         sw.load(tmp_path / "wrong.sw")
 
 
-def test_a_bundle_whose_answers_are_not_the_models_is_refused(small_model: Model, tmp_path: Path) -> None:
+def test_a_bundle_whose_answers_are_not_the_models_is_refused(
+    small_model: ForecastModel, tmp_path: Path
+) -> None:
     weights = {name: weight.copy() for name, weight in small_model.bundle.weights.items()}
     weights["network.readout.bias"] += 0.5
     write_bundle(tmp_path / "wrong.sw", replace(small_model.bundle, weights=weights))
@@ -255,7 +263,7 @@ def test_a_bundle_whose_answers_are_not_the_models_is_refused(small_model: Model
         sw.load(tmp_path / "wrong.sw")
 
 
-def test_what_is_asked_for_has_to_exist(small_model: Model) -> None:
+def test_what_is_asked_for_has_to_exist(small_model: ForecastModel) -> None:
     with pytest.raises(ConfigError, match=r"^engine: no such engine 'onx'\. Did you mean 'onnx'\?$"):
         small_model.engine("onx")  # type: ignore[arg-type]
     with pytest.raises(StreamError, match=r"^snapshot: damaged"):

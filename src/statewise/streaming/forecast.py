@@ -1,4 +1,4 @@
-"""One live session of one series: the model is shared and immutable, the state belongs to the session."""
+"""Live forecasts of one series: rows on a grid of times, the missing ones stepped through."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from statewise.core.errors import ConfigError, StreamError
 from statewise.rows.forecast import ForecastCodec
 from statewise.streaming.engines import Engine, EngineState
 from statewise.streaming.event import Forecast, Provenance
-from statewise.streaming.snapshot import Session, pack, unpack
+from statewise.streaming.snapshot import Session
+from statewise.streaming.stream import Stream
+
+_NEVER = np.iinfo(np.int64).min  # the time of a session that has seen no row
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class StreamConfig:
             raise ConfigError(f"max_gap: got {self.max_gap}, want 0 or more.")
 
 
-class Stream:
+class ForecastStream(Stream[Forecast]):
     """Rows of one series in time order to forecasts, in constant time and memory per row.
 
     The engine reads (`now` [1, F], `future` [1, H, G]) and gives [1, D, H, 1 + Q]. Missing grid times are
@@ -39,19 +42,7 @@ class Stream:
     raises leaves the stream as it was.
     """
 
-    __slots__ = (
-        "_forecast",
-        "_missing",
-        "_state",
-        "_static",
-        "_static_part",
-        "_steps",
-        "_time",
-        "codec",
-        "config",
-        "engine",
-        "series_id",
-    )
+    __slots__ = ("_gap", "_missing", "_static", "_static_part", "_time", "codec", "config")
 
     def __init__(
         self,
@@ -61,30 +52,41 @@ class Stream:
         config: StreamConfig = StreamConfig(),
     ) -> None:
         self.codec = codec
-        self.engine = engine
-        self.series_id = series_id
         self.config = config
         self._static_part = codec.layout.now("static")
-        self.reset()
+        super().__init__(engine, series_id)
 
     def reset(self) -> None:
         """Start anew, as if no row had been seen."""
-        self._state: EngineState = self.engine.initial()
+        super().reset()
         self._time: np.datetime64 | None = None
-        self._steps = 0
         self._missing = 0
         self._static: np.ndarray = self.codec.encode_static({})
-        self._forecast: Forecast | None = None
 
     @property
     def forecast(self) -> Forecast | None:
         """The last forecast; None before the first row."""
-        return self._forecast
+        return self.event
 
     @property
     def time(self) -> np.datetime64 | None:
         """Inside time of the newest row; None before the first."""
         return self._time
+
+    @property
+    def scale(self) -> np.ndarray:
+        """The targets' scales, [D, 1, 1]."""
+        return self.codec.target_scale.reshape(-1, 1, 1)
+
+    @property
+    def unit(self) -> str:
+        """Answers are measured in scales of the target."""
+        return " of the target's scale"
+
+    def key(self, row: Mapping[str, Any]) -> str:
+        """The value of the id column, as text."""
+        column = self.codec.schema.id
+        return str(row[column]) if column is not None and row.get(column) is not None else ""
 
     def update(self, row: Mapping[str, Any]) -> Forecast:
         """The forecast after one more row: column names to values; None, NaN or absent is missing.
@@ -109,59 +111,8 @@ class Stream:
         self._state, self._time, self._static = state, time, now[self._static_part]
         self._steps += gap + 1
         self._missing += gap
-        self._forecast = self._event(time, values, gap)
-        return self._forecast
-
-    def fork(self) -> Stream:
-        """An independent copy that shares the model: for what-if rows that this stream must not see."""
-        twin = Stream.__new__(Stream)
-        for name in Stream.__slots__:
-            setattr(twin, name, getattr(self, name))
-        return twin
-
-    def snapshot(self) -> bytes:
-        """The session as bytes; `restore` goes on from them bit for bit, in any process."""
-        return pack([self.session()], self.engine.model_hash)
-
-    @staticmethod
-    def restore(
-        codec: ForecastCodec,
-        engine: Engine,
-        data: bytes,
-        config: StreamConfig = StreamConfig(),
-    ) -> Stream:
-        """The stream that `snapshot` wrote. Raises StreamError for damage or a snapshot of another model."""
-        sessions = unpack(data, engine.model_hash)
-        if len(sessions) != 1:
-            raise StreamError(f"snapshot: holds {len(sessions)} series, want one: restore it with Streams.")
-        return Stream.of_session(codec, engine, sessions[0], config)
-
-    def session(self) -> Session:
-        """All that the stream is, apart from its model, as plain values and arrays."""
-        last = self._forecast
-        return Session(
-            self.series_id,
-            self._time,
-            self._steps,
-            self._missing,
-            last.provenance.gap if last else 0,
-            self._static,
-            last.values if last else None,
-            self.engine.dump(self._state),
-        )
-
-    @staticmethod
-    def of_session(codec: ForecastCodec, engine: Engine, session: Session, config: StreamConfig) -> Stream:
-        """The inverse of `session`."""
-        stream = Stream(codec, engine, session.series_id, config)
-        if session.static.shape != stream._static.shape:
-            raise StreamError("snapshot: its static columns do not fit this model.")
-        stream._state = engine.load(session.leaves)
-        stream._time, stream._static = session.time, session.static
-        stream._steps, stream._missing = session.steps, session.missing
-        if session.time is not None and session.values is not None:
-            stream._forecast = stream._event(session.time, session.values, session.gap)
-        return stream
+        self._event = self._made(self.name, time, values, (self._steps, self._missing, gap))
+        return self._event
 
     def _bridge(self, state: EngineState, gap: int, now: np.ndarray, future: np.ndarray) -> EngineState:
         """The state after the `gap` missing grid times before a row."""
@@ -176,12 +127,33 @@ class Stream:
             _, state = self.engine.step((nows[step : step + 1], futures[step : step + 1]), state)
         return state
 
-    def _event(self, time: np.datetime64, values: np.ndarray, gap: int) -> Forecast:
-        warm = self._steps >= self.config.warm_steps
-        provenance = Provenance(self._steps, self._missing, gap, warm, self.engine.model_hash)
-        return Forecast(self.series_id, time, values, provenance, self.config.quantiles, self.codec)
+    def _made(
+        self, name: str, time: np.datetime64, values: np.ndarray, counts: tuple[int, int, int]
+    ) -> Forecast:
+        warm = counts[0] >= self.config.warm_steps
+        provenance = Provenance(*counts, warm, self.engine.model_hash)
+        return Forecast(name, time, values, provenance, self.config.quantiles, self.codec)
 
     def _check_series(self, row: Mapping[str, Any]) -> None:
         column = self.codec.schema.id
-        if self.series_id and column is not None and str(row.get(column, self.series_id)) != self.series_id:
-            raise StreamError(f"{column}: got '{row[column]}', this stream is of series '{self.series_id}'.")
+        if self.name and column is not None and str(row.get(column, self.name)) != self.name:
+            raise StreamError(f"{column}: got '{row[column]}', this stream is of series '{self.name}'.")
+
+    def _counts(self) -> dict[str, int]:
+        seconds = _NEVER if self._time is None else int(self._time.astype("datetime64[s]").astype(np.int64))
+        gap = self._event.provenance.gap if self._event else 0
+        return {"time": seconds, "missing": self._missing, "gap": gap}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"static": self._static}
+
+    def _resume(self, session: Session) -> Forecast | None:
+        static, seconds = session.arrays["static"], session.counts["time"]
+        steps, missing, gap = (session.counts[name] for name in ("steps", "missing", "gap"))
+        if static.shape != self._static.shape:
+            raise StreamError("snapshot: its static columns do not fit this model.")
+        self._time = None if seconds == _NEVER else np.datetime64(seconds, "s")
+        self._missing, self._static = missing, static
+        if self._time is None or session.values is None:
+            return None
+        return self._made(session.name, self._time, session.values, (steps, missing, gap))

@@ -1,0 +1,1 @@
+"""Models: one file per kind of task; what a user does with a trained network."""

@@ -1,0 +1,1 @@
+"""Files of rows, one format one file; table.py names them."""

@@ -1,0 +1,1 @@
+"""Text to whole numbers and back: vocabularies, labels and tokenisers; no torch."""

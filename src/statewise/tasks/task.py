@@ -1,0 +1,23 @@
+"""What a task is to those who handle all kinds alike: a frozen dataclass of plain values with a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from statewise.core.errors import ConfigError, shown
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Settings of one kind of task; `kind` is its name in tables, bundles and experiment files."""
+
+    kind: ClassVar[str]
+
+
+def kind_of(task: object, kinds: Mapping[str, type[Any]]) -> str:
+    """The kind of a task, one of the table `kinds`. Raises ConfigError for what is none."""
+    if isinstance(task, type) or not isinstance(task, Task) or task.kind not in kinds:
+        known = " or ".join(f"sw.{made.__name__}" for made in kinds.values())
+        raise ConfigError(f"task: got {shown(task)}, want {known}.")
+    return task.kind

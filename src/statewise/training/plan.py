@@ -1,0 +1,74 @@
+"""What `sw.fit` asks of a kind of task: something to train, and a model made of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from statewise.core.errors import ConfigError
+from statewise.models.model import Model
+from statewise.nn.backbone import BackboneConfig
+from statewise.training.config import TrainConfig
+from statewise.training.problem import Problem
+
+_SEEDS = 1000  # between the seeds of members
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `sw.fit` was told, the kind's own defaults filled in. Raises ConfigError.
+
+    `validation` is the share of the rows that is held out, or rows of their own.
+    """
+
+    backbone: BackboneConfig
+    train: TrainConfig
+    members: int = 1
+    validation: Any = 0.1
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise ConfigError(f"members: got {self.members}, want 1 or more.")
+        if (share := self.share) is not None and not 0 <= share < 0.9:
+            raise ConfigError(f"validation: got {share}, want a share from 0 to below 0.9.")
+
+    @property
+    def share(self) -> float | None:
+        """The held-out share; None where `validation` holds rows."""
+        return self.validation if isinstance(self.validation, int | float) else None
+
+    def seed(self, member: int) -> int:
+        """The seed of a member."""
+        return self.train.seed + _SEEDS * member
+
+
+class HeldOut(Problem[Any], Protocol):
+    """A problem that says whether it has anything to validate on."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether rows are held out."""
+
+
+class Plan(Protocol):
+    """One fit: its rows are checked, its codec is fitted and its networks are made before training begins."""
+
+    def problems(self) -> Iterator[HeldOut]:
+        """The training problem of each member, in order; each is trained before the next is asked for."""
+
+    def model(self, outcome: Mapping[str, Any]) -> Model:
+        """The trained model, finished (calibrated, with sample rows); `outcome` is the record of training."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was trained on, as plain values of the record: rows, …"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of task is trained, and what `sw.fit` takes where it is told nothing."""
+
+    plan: Callable[[Any, Any, Settings], Plan]  # of (task, data, settings); DataError, ConfigError
+    backbone: BackboneConfig
+    train: TrainConfig
