@@ -17,7 +17,17 @@ from typing import Any, TypeVar
 
 FOLDER = Path(__file__).parent
 CACHE = FOLDER / ".cache"
-PACKAGES = ("torch", "numpy", "polars", "narwhals", "statsforecast", "onnxruntime")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "polars",
+    "narwhals",
+    "statsforecast",
+    "onnxruntime",
+    "tokenizers",
+    "sacrebleu",
+    "scikit-learn",
+)
 _DIGITS = 5  # significant ones kept in the JSON: figures are no more exact than that
 
 Found = TypeVar("Found")

@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from statewise.evaluation.leak import check_recency as check_recency
     from statewise.evaluation.leak import fitted as fitted
     from statewise.evaluation.leak import from_history as from_history
+    from statewise.models.classify import ClassifyModel as ClassifyModel
     from statewise.models.forecast import ForecastModel as ForecastModel
+    from statewise.models.generate import GenerateModel as GenerateModel
     from statewise.models.loading import load as load
     from statewise.models.model import Model as Model
+    from statewise.models.tag import TagModel as TagModel
+    from statewise.models.translate import TranslateModel as TranslateModel
     from statewise.nn.backbone import BackboneConfig as BackboneConfig
     from statewise.rows.frames import read as read
+    from statewise.tasks.classify import Classify as Classify
     from statewise.tasks.forecast import Forecast as Forecast
+    from statewise.tasks.generate import Generate as Generate
+    from statewise.tasks.tag import Tag as Tag
+    from statewise.tasks.translate import Translate as Translate
     from statewise.training.config import TrainConfig as TrainConfig
     from statewise.training.fit import fit as fit
 
@@ -38,10 +46,18 @@ __version__ = "0.1.0"
 _NAMES = {
     "BackboneConfig": "statewise.nn.backbone:BackboneConfig",
     "Classical": "statewise.evaluation.comparison:Classical",
+    "Classify": "statewise.tasks.classify:Classify",
+    "ClassifyModel": "statewise.models.classify:ClassifyModel",
     "Forecast": "statewise.tasks.forecast:Forecast",
     "ForecastModel": "statewise.models.forecast:ForecastModel",
+    "Generate": "statewise.tasks.generate:Generate",
+    "GenerateModel": "statewise.models.generate:GenerateModel",
     "Model": "statewise.models.model:Model",
     "Sweep": "statewise.comparing.sweep:Sweep",
+    "Tag": "statewise.tasks.tag:Tag",
+    "TagModel": "statewise.models.tag:TagModel",
+    "Translate": "statewise.tasks.translate:Translate",
+    "TranslateModel": "statewise.models.translate:TranslateModel",
     "TrainConfig": "statewise.training.config:TrainConfig",
     "backtest": "statewise.evaluation.backtest:backtest",
     "check_leak": "statewise.evaluation.leak:check_leak",
@@ -62,11 +78,19 @@ _NAMES = {
 __all__ = [
     "BackboneConfig",
     "Classical",
+    "Classify",
+    "ClassifyModel",
     "Forecast",
     "ForecastModel",
+    "Generate",
+    "GenerateModel",
     "Model",
     "Sweep",
+    "Tag",
+    "TagModel",
     "TrainConfig",
+    "Translate",
+    "TranslateModel",
     "__version__",
     "backtest",
     "check_leak",

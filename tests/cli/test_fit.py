@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 
 from statewise.bundle import read_bundle
-from statewise.cli.fit import DataSettings, model_settings, rows_until
+from statewise.cli.fit import model_settings
 from statewise.cli.main import main
+from statewise.cli.training_rows import DataSettings, rows_until
 from statewise.core.errors import ConfigError, StreamError
 from statewise.models.loading import load
 from statewise.training.fit import fit

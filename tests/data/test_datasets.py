@@ -139,6 +139,20 @@ def test_every_entry_names_licence_citation_split_and_origin() -> None:
         assert entry.downloads or entry.embedded or "Not downloadable" in entry.note
 
 
+def test_a_text_is_one_row(data_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATEWISE_DATA", str(data_folder))
+    frame = datasets.load("tiny_shakespeare")
+    assert frame.columns == ["text"]
+    assert len(frame["text"][0]) == 1_115_394
+    assert len(set(frame["text"][0])) == 65
+    assert not cache.exists()
+
+
+def test_a_text_has_no_times_to_average_over() -> None:
+    with pytest.raises(ConfigError, match=r"^every: tiny_shakespeare holds no times to average over\.$"):
+        datasets.load("tiny_shakespeare", every="1h")
+
+
 def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"^dataset: no such dataset 'eth1'\. Did you mean 'etth1'\?$"):
         datasets.load("eth1")

@@ -34,6 +34,11 @@ def test_a_model_behind_a_baseline_is_told_so() -> None:
     assert report(majority=0.5, linear=0.85).verdict == want
 
 
+def test_a_tie_goes_to_the_baseline() -> None:
+    want = "The model only equals the baseline 'linear' in accuracy. Use that."
+    assert report(majority=0.5, linear=0.8101).verdict == want
+
+
 def test_lower_may_be_better() -> None:
     systems = {"model": {"perplexity": (90.0,)}, "5-gram": {"perplexity": (150.0,)}}
     found = ScoreReport("generate", 10, (Metric("perplexity", False, 1),), systems)

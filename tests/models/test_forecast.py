@@ -232,7 +232,7 @@ def changed(bundle: Any, section: str, **values: Any) -> Any:
 def test_a_bundle_that_does_not_fit_itself_is_refused(small_model: ForecastModel, tmp_path: Path) -> None:
     bundle = small_model.bundle
     cases = {
-        "bundle: no such kind of model 'text'. Known: forecast.": replace(bundle, kind="text"),
+        "bundle: no such kind of model 'forcast'. Did you mean 'forecast'?": replace(bundle, kind="forcast"),
         "bundle: config: bundle: task: no such setting 'horizn'. Did you mean 'horizon'?": changed(
             bundle, "task", horizn=3
         ),

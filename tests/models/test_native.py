@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from model_rows import live_rows
 
-from statewise.models import model as models
 from statewise.core.errors import ConfigError
 from statewise.core.native import extension
+from statewise.models import model as models
 from statewise.models.forecast import ForecastModel
 from statewise.nn.live import TorchEngine
 from statewise.streaming.native_engine import NativeEngine

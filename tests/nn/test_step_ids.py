@@ -74,6 +74,21 @@ def test_several_ids_and_offsets() -> None:
     np.testing.assert_allclose(got, read(ids).detach().numpy(), atol=1e-6)
 
 
+def test_the_place_of_an_id_in_what_changes() -> None:
+    """The surprisal of a word is the log-probability that stood at its place."""
+    torch.manual_seed(0)
+    table = nn.Embedding(6, 5)
+
+    def read(x: Tensor) -> Tensor:
+        return table(x[:, 0]).gather(1, x[:, 1:]).repeat(1, 5)
+
+    stepper = Stepper(program(Rows(read, table), (2,)))
+    assert stepper.ids == {"item": [6, 5]}
+    ids = torch.tensor([[0, 4], [5, 0], [3, 3]])
+    got, _ = stepper(ids.numpy().astype(np.float32), stepper.initial(3))
+    assert got[:, 0].tolist() == table.weight.detach()[ids[:, 0], ids[:, 1]].tolist()
+
+
 def test_log_probabilities_are_those_of_torch() -> None:
     table = nn.Embedding.from_pretrained(torch.tensor([[0.0, 90.0, -90.0, 1.0, 2.0], [3.0] * 5]))
     stepper = Stepper(program(Rows(lambda x: functional.log_softmax(table(x), -1), table)))
@@ -81,10 +96,24 @@ def test_log_probabilities_are_those_of_torch() -> None:
     np.testing.assert_allclose(got, functional.log_softmax(table.weight, -1).numpy(), rtol=1e-6)
 
 
+def test_a_sum_of_what_is_impossible_is_impossible() -> None:
+    """The forward recursion of a tagger: minus infinity where no way leads."""
+    table = nn.Embedding.from_pretrained(torch.tensor([[-9.0, 1, 2, -9, -9], [-9.0] * 5, [90.0] * 5]))
+
+    def read(x: Tensor) -> Tensor:
+        y = table(x)
+        return y.masked_fill(y == -9, -torch.inf).logsumexp(-1, keepdim=True).repeat(1, 5)
+
+    stepper = Stepper(program(Rows(read, table)))
+    got, _ = stepper(np.array([[0.0], [1.0], [2.0]], np.float32), stepper.initial(3))
+    np.testing.assert_allclose(got, read(torch.arange(3)).numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (nn.Embedding(300_000, 5), r"an embedding of 300000 × 5 numbers \(at most 1048576\)"),
+        (nn.Embedding.from_pretrained(torch.full((3, 5), torch.inf)), "an embedding that is not finite"),
+        (nn.Embedding(300_000, 5), r"an embedding that takes 1500000 multiply-adds \(at most 1048576\)"),
         (lambda x: (x % 3).float()[:, None].expand(-1, 5), r"aten\.remainder\.Scalar of whole numbers"),
         (
             lambda x: functional.embedding(x, (x.float() * torch.ones(3, 1)).expand(3, 5)),

@@ -63,6 +63,8 @@ def test_what_are_no_tokens(value: Any, told: str) -> None:
 def test_as_many_labels_as_tokens(tmp_path: Path) -> None:
     good = rows(tokens=["I am", ["Here"]], labels=[["A", "B"], "C"])
     assert aligned(good, "tokens", "labels", "tag") == ([["I", "am"], ["Here"]], [["A", "B"], ["C"]])
+    with pytest.raises(DataError, match=r"^labels: no labels \(row 1\)\.$"):
+        aligned(rows(tokens=["a", "b"], labels=["A", None]), "tokens", "labels", "tag")
     path = tmp_path / "train.jsonl"
     path.write_text(
         '{"t": ["a"], "l": ["X"]}\n{"t": ["a", "b"], "l": ["X"]}\n{"t": ["a"], "l": ["X", "Y"]}\n',

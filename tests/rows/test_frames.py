@@ -103,6 +103,11 @@ def test_missing_columns_are_listed_with_suggestions() -> None:
     )
 
 
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(DataError, match=r"^data: two columns of the frame have one name\.$"):
+        as_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
 def test_lazy_frames_are_collected() -> None:
     assert len(as_frame(pl.LazyFrame({"a": [1, 2]}))) == 2
 

@@ -42,6 +42,7 @@ def test_all_that_holds_rows_gives_the_same(make: Callable[[Any], Any]) -> None:
     assert len(found) == 3
     assert found["label"] == [1, 0, 1]
     assert found.place(2) == "row 2"
+    assert records(make(ROWS), WANT, "validation").place(2) == "validation, row 2"
 
 
 @pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame, pa.table, dict])
@@ -64,6 +65,8 @@ def test_a_list_of_values_is_the_one_wanted_column() -> None:
     assert records(["a film", "b"], ["review"]).columns == {"review": ["a film", "b"]}
     assert records([["a", "b"], ["c"]], ["tokens"]).columns == {"tokens": [["a", "b"], ["c"]]}
     assert records([{"a": 1}, {"b": 2}], ["a"])["a"] == [1, None]
+    for values in (pl.Series(["a", "b"]), pd.Series(["a", "b"]), np.array(["a", "b"])):
+        assert records(values, ["review"]).columns == {"review": ["a", "b"]}
 
 
 def test_files_keep_their_lines(tmp_path: Path) -> None:
@@ -129,8 +132,13 @@ def test_files_that_do_not_pair(tmp_path: Path) -> None:
         ([], "data: no rows."),
         (["a"], "data: got 'a' (row 0), want a mapping with text, label."),
         ([{"text": "a"}, 5], "data: got 5 (row 1), want a mapping with text, label."),
-        (5, "data: got int, want a path or a pandas, polars or Arrow frame."),
-        (None, "data: got NoneType, want a path or a pandas, polars or Arrow frame."),
+        (5, "data: got int, want a path, a frame, a mapping of columns or a list of rows."),
+        (None, "data: got NoneType, want a path, a frame, a mapping of columns or a list of rows."),
+        (pl.Series(["a"]), "data: got Series, want a path, a frame, a mapping of columns or a list of rows."),
+        (
+            pd.DataFrame([[1, 2]], columns=["text", "text"]),
+            "data: two columns of the frame have one name.",
+        ),
     ],
 )
 def test_what_holds_no_rows(data: Any, text: str) -> None:
@@ -146,6 +154,10 @@ def test_a_file_without_names_or_rows(tmp_path: Path) -> None:
         records(path, WANT)
     first = "The first line must name the columns."
     assert str(caught.value) == f"{path}: no column 'text'. Known: 1, a film. {first}"
+    path.write_text("Text\tlabel\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        records(path, WANT)
+    assert str(caught.value) == f"{path}: no column 'text'. Did you mean 'Text'?"
     path.write_text("text\tlabel\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
         records(path, WANT)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from statewise.cli.arguments import output_file, picture_file, read_rows
+from statewise.cli.kinds import check_forecaster
 from statewise.core.errors import lookup
 
 
@@ -38,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table and the verdict."""
+    check_forecaster(args.bundle, "backtest", f"score it with statewise evaluate {args.bundle} DATA")
     from statewise.evaluation.backtest import backtest
     from statewise.models.forecast import ForecastModel
     from statewise.models.loading import load_as

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from statewise.cli.arguments import add_model_and_history, output_file, picture_file, read_rows
+from statewise.cli.kinds import check_forecaster
 from statewise.core.errors import ConfigError
 
 
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table and the sentence."""
+    check_forecaster(args.bundle, "explain", f"see what it answers with statewise predict {args.bundle} DATA")
     from statewise.models.forecast import ForecastModel
     from statewise.models.loading import load_as
 

@@ -7,6 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from statewise.bundle import Bundle, read_bundle, replace_file
+from statewise.cli.kinds import called
+from statewise.core.errors import ConfigError
+
+OUTPUT = {
+    "forecast": "mean, then the quantiles",
+    "classify": "the probability of each label",
+    "tag": "the log probability of each label",
+    "generate": "the surprisal of the item (nats), then the log probability of each next one",
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -14,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write a saved model's live step as an ONNX graph",
-        description="Writes one step of the model as one ONNX graph: observation and state in, forecast and "
+        description="Writes one step of the model as one ONNX graph: observation and state in, answer and "
         "next state out.",
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="a saved model (load.sw)")
@@ -25,6 +34,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the graph, and say in one line per tensor what it takes and gives."""
     bundle = read_bundle(args.bundle)
+    if not bundle.inputs:
+        remedy = "" if bundle.kind == "translate" else ": train it with bidirectional=False"
+        raise ConfigError(
+            f"export: {args.bundle} is {called(bundle.kind)} that reads all before it answers, so it has no "
+            f"live step{remedy}."
+        )
     graph = bundle.step_onnx if bundle.step_onnx is not None else _export(bundle)
     replace_file(args.onnx, graph)
     print(f"{args.onnx}: {len(graph)} bytes, model {bundle.model_hash}")
@@ -32,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  in   {spec.name} {_shape(spec.shape)} {spec.dtype}")
     for spec in bundle.state_specs:
         print(f"  state.{spec.name} -> next.{spec.name} {_shape(spec.shape)} {spec.dtype}")
-    print("  out  output: mean, then the quantiles, on the last axis")
+    print(f"  out  output: {OUTPUT[bundle.kind]}, on the last axis")
     return 0
 
 

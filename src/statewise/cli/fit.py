@@ -5,57 +5,31 @@ from __future__ import annotations
 import argparse
 import inspect
 import shlex
-from dataclasses import dataclass, field, make_dataclass, replace
-from datetime import date
+from dataclasses import field, make_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from statewise.cli.arguments import note, output_file, read_rows
+from statewise.cli.arguments import note, output_file
+from statewise.cli.kinds import FORECAST
+from statewise.cli.training_rows import DataSettings, TextSettings, forecast_rows, text_files
 from statewise.core.config import from_mapping, to_mapping
-from statewise.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from statewise.models.forecast import ForecastModel
+    from statewise.models.model import Model
     from statewise.training.experiment import Experiment
 
-DAY = 86_400  # seconds
 _NOT_IN_MODEL = {"task", "data", "train", "progress", "checkpoint"}
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """[data]: the rows to train on. One of `path` (seen from the experiment's folder) and `dataset`.
-
-    `every` averages a data set over such periods ("1h"). Rows after `until` (a time, or a day, which counts
-    whole) are left out, so that they can test the model. Empty text is the same as leaving a setting out.
-    """
-
-    path: str | None = None
-    dataset: str | None = None
-    every: str | None = None
-    until: str | date | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("path", "dataset", "every", "until"):
-            value = getattr(self, name)
-            text = value.isoformat() if isinstance(value, date) else value
-            object.__setattr__(self, name, text or None)
-        if self.path and self.dataset:
-            raise ConfigError("data: got both path and dataset, want one (data.dataset= takes it out).")
-        if not self.path and not self.dataset:
-            raise ConfigError('data: got neither path nor dataset, want one, such as path = "rows.parquet".')
-        if self.every and not self.dataset:
-            raise ConfigError("data.every: is for a dataset; average the rows of a file beforehand.")
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb to argparse's subparsers."""
     parser = subparsers.add_parser(
         "fit",
-        help="train a forecaster as an experiment file says",
-        description="Trains a forecaster as the TOML file EXPERIMENT says: [data], [task] (sw.Forecast), "
-        "[model] (sw.fit) and [train] (sw.TrainConfig). Settings may be changed at the prompt: "
+        help="train a model as an experiment file says",
+        description="Trains a model as the TOML file EXPERIMENT says: [data], [task], [model] (sw.fit) and "
+        "[train] (sw.TrainConfig). The task's kind is forecast (sw.Forecast) unless it says kind = "
+        '"classify", "tag", "generate" or "translate". Settings may be changed at the prompt: '
         "train.steps=200 model.cell=gru.",
     )
     parser.add_argument("experiment", metavar="EXPERIMENT", help="a TOML file")
@@ -84,34 +58,80 @@ def run(args: argparse.Namespace) -> int:
     from statewise.training.experiment import load_experiment
 
     experiment = load_experiment(args.experiment, args.settings)
-    model = _trained(experiment, Path(args.experiment), args.checkpoint)
-    print(_summary(model))
+    trained = _forecaster if experiment.kind == FORECAST else _other
+    model, test = trained(experiment, Path(args.experiment), args.checkpoint)
     model.save(args.out, args.onnx)
+    print(_summary(model))
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, model {model.bundle.model_hash}")
-    print(f"next: statewise backtest {shlex.quote(str(args.out))} DATA")
+    if test is not None:
+        _print_scores(model, experiment, test)
+    print(f"next: {_next(model, shlex.quote(str(args.out)))}")
     return 0
 
 
-def _trained(experiment: Experiment, path: Path, checkpoint: Path | None) -> ForecastModel:
-    """The trained model, with the effective experiment in its training record."""
+def _forecaster(experiment: Experiment, path: Path, checkpoint: Path | None) -> tuple[Model, None]:
+    """The trained forecaster."""
+    from statewise.models.forecast import ForecastModel
     from statewise.tasks.forecast import Forecast
-    from statewise.training.fit import fit
 
     settings = from_mapping(DataSettings, experiment.data, f"{path}: data")
     task = from_mapping(Forecast, experiment.task, f"{path}: task")
+    options = _options(experiment, path)
+    rows = forecast_rows(settings, experiment.folder, task.time)
+    model = _fitted(task, rows, experiment, checkpoint, options)
+    assert isinstance(model, ForecastModel)
+    for finding in model.codec.panel(rows).findings:
+        note(str(finding))
+    return _recorded(model, experiment, settings, options), None
+
+
+def _other(experiment: Experiment, path: Path, checkpoint: Path | None) -> tuple[Model, Any]:
+    """The trained model of another kind, and the rows to score it on, where there are any."""
+    from statewise.tasks.table import TASKS
+
+    settings = from_mapping(TextSettings, experiment.data, f"{path}: data")
+    task = from_mapping(TASKS[experiment.kind], experiment.task, f"{path}: task")
+    options = _options(experiment, path)
+    files = {
+        name: text_files(getattr(settings, name), experiment.folder)
+        for name in ("path", "validation", "test")
+    }
+    if files["validation"] is not None:
+        options["validation"] = files["validation"]
+    if files["test"] is not None:
+        task.rows(files["test"])  # refused before the training, not after it
+    model = _fitted(task, files["path"], experiment, checkpoint, options)
+    if cut := model.training.get("cut"):
+        note(f"{cut:,} training rows are longer than max_length={task.max_length}: their rest is not read.")
+    shown = {name: value for name, value in options.items() if name != "validation" or files[name] is None}
+    return _recorded(model, experiment, settings, shown), files["test"]
+
+
+def _options(experiment: Experiment, path: Path) -> dict[str, Any]:
+    """[model]: what is told to `sw.fit`."""
     told = to_mapping(from_mapping(model_settings(), experiment.model, f"{path}: model"))
-    options = {name: value for name, value in told.items() if value is not None}
-    rows = _rows(settings, experiment.folder, task.time)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _fitted(
+    task: Any, rows: Any, experiment: Experiment, checkpoint: Path | None, options: dict[str, Any]
+) -> Model:
+    from statewise.training.fit import fit
+
     try:
-        model: ForecastModel = fit(task, rows, train=experiment.train, checkpoint=checkpoint, **options)
+        model: Model = fit(task, rows, train=experiment.train, checkpoint=checkpoint, **options)
     except KeyboardInterrupt:
         if checkpoint is not None and checkpoint.exists():
             note(f"the run is kept in {checkpoint}: the same command goes on from there.")
         raise
-    for finding in model.codec.panel(rows).findings:
-        note(str(finding))
+    return model
+
+
+def _recorded(model: Model, experiment: Experiment, settings: Any, options: dict[str, Any]) -> Model:
+    """The model with the effective experiment in its training record."""
     used = {**options, **to_mapping(model.backbone)}
-    sections = {"data": to_mapping(settings), "task": to_mapping(task), "model": used}
+    task = {"kind": experiment.kind, **to_mapping(model.task)}
+    sections = {"data": to_mapping(settings), "task": task, "model": used}
     effective = {**experiment.effective, **sections}
     return replace(model, training={**model.training, "experiment": effective})
 
@@ -133,41 +153,46 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _rows(settings: DataSettings, folder: Path, time: str) -> Any:
-    """The training rows."""
-    from statewise.data import datasets
-
-    if settings.dataset is not None:
-        frame = datasets.load(settings.dataset, every=settings.every)
-    else:
-        frame = read_rows(str(folder / Path(settings.path or "").expanduser()))
-    return rows_until(frame, time, str(settings.until)) if settings.until else frame
-
-
-def rows_until(frame: Any, time: str, until: str) -> Any:
-    """The rows up to `until`, which is read on the clock of the rows."""
-    from statewise.rows.clock import Clock
-    from statewise.rows.frames import as_frame, require, stamps
-
-    rows = as_frame(frame)
-    require(rows, [("time", time)])
-    column = stamps(rows[time])
-    whole_day = len(until) == len("2024-05-01")
-    last = Clock(column.zone).seconds(until, None, "data.until") + (DAY - 1 if whole_day else 0)
-    kept = column.seconds <= last
-    if not kept.any():
-        raise ConfigError(f"data.until: no row is at or before {until}.")
-    return rows.filter(kept.tolist()).to_native()
-
-
-def _summary(model: ForecastModel) -> str:
+def _summary(model: Model) -> str:
     """What was trained, on what, and how it went, in one or two lines."""
-    record, task = model.training, model.task
-    counted = f"{record['rows']:,} rows" + (f" of {record['series']} series" if record["series"] > 1 else "")
-    targets = " and ".join(task.schema.target)
-    head = f"{targets}, {task.horizon} steps of {model.codec.frequency.name} ahead: {model.backbone.cell}"
-    text = f"{head}, {model.backbone.num_layers} × {model.backbone.hidden_size}, {counted}"
+    record = model.training
+    text = (
+        f"{_head(model)}: {model.backbone.cell}, {model.backbone.num_layers} × {model.backbone.hidden_size}"
+    )
+    unit = "rows" if "rows" in record else "items"
+    text += f", {record[unit]:,} {unit}"
+    if record.get("series", 1) > 1:
+        text += f" of {record['series']} series"
+    if held := record.get(f"validation_{unit}"):
+        text += f" ({held:,} more held out)"
     if "step" not in record:
         return text
     best = "" if record["best"] is None else f", best validation {record['best']:.4f}"
     return f"{text}\n{record['step']} steps in {record['elapsed']:.0f} s (ended by {record['stopped']}){best}"
+
+
+def _head(model: Model) -> str:
+    """What a model answers."""
+    from statewise.models.forecast import ForecastModel
+
+    if not isinstance(model, ForecastModel):
+        return model.kind
+    targets = " and ".join(model.task.schema.target)
+    return f"{targets}, {model.task.horizon} steps of {model.codec.frequency.name} ahead"
+
+
+def _next(model: Model, path: str) -> str:
+    """What to do with a model."""
+    if model.kind == FORECAST:
+        return f"statewise backtest {path} DATA"
+    reads_numbers = model.kind == "classify" and bool(model.task.values)
+    asked = "DATA" if reads_numbers else '--text "…"'
+    return f"statewise predict {path} {asked}, or statewise evaluate {path} DATA"
+
+
+def _print_scores(model: Model, experiment: Experiment, test: Any) -> None:
+    """The scores on the rows of data.test."""
+    from statewise.evaluation.evaluate import evaluate
+
+    train = text_files(experiment.data["path"], experiment.folder)
+    print(f"\n{evaluate(model, test, train=train)}\n")

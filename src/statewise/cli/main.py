@@ -8,13 +8,25 @@ import sys
 from collections.abc import Sequence
 
 from statewise import __version__
-from statewise.cli import backtest, compare, datasets, demo, explain, export, fit, predict, stream
+from statewise.cli import (
+    backtest,
+    compare,
+    datasets,
+    demo,
+    evaluate,
+    explain,
+    export,
+    fit,
+    predict,
+    stream,
+)
 from statewise.core.errors import ConfigError, StatewiseError, suggestion
 from statewise.core.heap import keep_freed_memory
 
 VERBS = {
     "demo": demo,
     "fit": fit,
+    "evaluate": evaluate,
     "backtest": backtest,
     "compare": compare,
     "explain": explain,
@@ -53,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
     parser = argparse.ArgumentParser(
         prog="statewise",
-        description="From raw rows to a forecaster, an honest backtest, an explanation and a live stream.",
+        description="From raw rows to a model, an honest score, an explanation and a live stream.",
         epilog="`statewise VERB --help` says more. A first look: statewise demo.",
     )
     parser.add_argument("--version", action="version", version=f"statewise {__version__}")

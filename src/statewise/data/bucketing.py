@@ -36,7 +36,7 @@ def buckets(
     table = np.asarray(lengths, dtype=np.int64)
     if table.ndim not in (1, 2) or (table.ndim == 2 and table.shape[1] == 0):
         raise ShapeError(f"lengths: got shape {list(table.shape)}, want [N] or [N, K].")
-    columns = table.reshape(len(table), -1).T
+    columns = table.T if table.ndim == 2 else table[None]
     ties = rng.random(len(table)) if rng is not None else np.arange(len(table))
     longest = columns.max(axis=0, initial=0)
     order = np.lexsort((ties, *columns[::-1], longest))

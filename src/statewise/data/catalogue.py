@@ -1,8 +1,8 @@
 """The entries of the data-set catalogue; adding a data set = one entry here and one reader.
 
-Checksums of origins are SHA-256 sums of what the public origin serves: those of ETT, exchange_rate and m4 are
-of the files in the origin's repository, that of bike_sharing is of hour.csv inside the archive, that of
-tetouan_power is of the archive itself. Sums of local files are of their unpacked content.
+Checksums of origins are SHA-256 sums of what the public origin serves: those of ETT, exchange_rate, m4 and
+tiny_shakespeare are of the files in the origin's repository, that of bike_sharing is of hour.csv inside the
+archive, that of tetouan_power is of the archive itself. Sums of local files are of their unpacked content.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ETT_ORIGIN = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small"
 M4_ORIGIN = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset"
 UCI_ORIGIN = "https://archive.ics.uci.edu/static/public"
+CHAR_RNN_ORIGIN = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data"
+SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,19 @@ ENTRIES = (
             "d478d3f6ed673e6ed3c2cb0fbed5425f72eedd51318ebebeb0b5ecfcefc37714",
             "3b2bc4be8e636e802260dcd843ca3c5da40536a1fbe1ecb3229a97dae4f44688",
         ),
+    ),
+    DataSet(
+        name="tiny_shakespeare",
+        task="generate",
+        licence="public domain",
+        citation="Karpathy 2015, char-rnn",
+        size="1 text, 1,115,394 characters, 65 symbols",
+        split="the first 90 % to train on, the last 10 % to validate",
+        origin="https://github.com/karpathy/char-rnn",
+        read=readers.read_running_text,
+        files=(File("tiny_shakespeare/input.txt.gz", SHAKESPEARE),),
+        downloads=(Download(f"{CHAR_RNN_ORIGIN}/tinyshakespeare/input.txt", SHAKESPEARE),),
+        target=("text",),
     ),
 )
 CATALOGUE = {entry.name: entry for entry in ENTRIES}

@@ -13,7 +13,7 @@ from importlib.resources import files as resource_files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from statewise.core.errors import DataError, lookup
+from statewise.core.errors import ConfigError, DataError, lookup
 from statewise.data.catalogue import CATALOGUE, DataSet
 from statewise.data.download import cache_folder, fetched_bytes, local_bytes, unpack
 
@@ -24,10 +24,11 @@ __all__ = ["CATALOGUE", "DataSet", "info", "load", "table"]
 
 
 def load(name: str, *, every: str | None = None) -> pl.DataFrame:
-    """The data set as one long frame: unique_id, ds, its targets, its covariates.
+    """The data set as one long frame: unique_id, ds, its targets, its covariates; a text as one row, text.
 
     With `every`, for example "1h", the means of all numbers over such periods. Missing values stay null.
-    Raises DataError when a checksum differs or the origin cannot be reached, ConfigError for an unknown name.
+    Raises DataError when a checksum differs or the origin cannot be reached, ConfigError for an unknown name
+    or periods of a set without times.
 
     >>> load("nyc_flights").columns[:5]
     ['unique_id', 'ds', 'departures', 'delay', 'scheduled']
@@ -35,6 +36,8 @@ def load(name: str, *, every: str | None = None) -> pl.DataFrame:
     from statewise.data.readers import means
 
     entry = info(name)
+    if every is not None and entry.task != "forecast":
+        raise ConfigError(f"every: {name} holds no times to average over.")
     frame = entry.read(contents(entry))
     return frame if every is None else means(frame, every)
 

@@ -113,6 +113,11 @@ def read_nyc_flights(files: Sequence[bytes]) -> pl.DataFrame:
     return raw.with_columns(ds.dt.convert_time_zone("America/New_York"))
 
 
+def read_running_text(files: Sequence[bytes]) -> pl.DataFrame:
+    """One row: the whole text."""
+    return pl.DataFrame({"text": [files[0].decode("utf-8")]})
+
+
 def wide_csv(content: bytes) -> dict[str, list[float]]:
     """Series by name from the competition's layout: one row per series, padded with empty cells."""
     raw = pl.read_csv(io.BytesIO(content), infer_schema=False)

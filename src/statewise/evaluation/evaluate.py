@@ -6,11 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from statewise.core.errors import ConfigError
+from statewise.evaluation.classify import evaluate_classifier
+from statewise.evaluation.generate import evaluate_generate
 from statewise.evaluation.score_report import ScoreReport
+from statewise.evaluation.tag import evaluate_tagger
+from statewise.evaluation.translate import evaluate_translator
 from statewise.models.model import Model
 
 # Of (models of several seeds, rows, training rows or None).
-EVALUATIONS: dict[str, Callable[[Sequence[Any], Any, Any], ScoreReport]] = {}
+EVALUATIONS: dict[str, Callable[[Sequence[Any], Any, Any], ScoreReport]] = {
+    "classify": evaluate_classifier,
+    "tag": evaluate_tagger,
+    "generate": evaluate_generate,
+    "translate": evaluate_translator,
+}
 
 
 def evaluate(models: Model | Sequence[Model], data: Any, *, train: Any = None) -> ScoreReport:

@@ -53,6 +53,8 @@ class ScoreReport:
         best = max(others, key=lambda name: sign * self.value(metric.name, name))
         ahead = sign * (self.value(metric.name) - self.value(metric.name, best))
         shown = f"{abs(ahead):.{metric.decimals}f}"
+        if float(shown) == 0:
+            return f"The model only equals the baseline '{best}' in {metric.name}. Use that."
         if ahead > 0:
             return f"The model beats the best baseline ({best}) by {shown} in {metric.name}."
         return (

@@ -12,12 +12,13 @@ import torch
 
 from statewise.bundle import Bundle, TensorSpec
 from statewise.core.config import from_mapping, to_mapping
-from statewise.core.errors import BundleError, ConfigError, DataError
+from statewise.core.errors import ConfigError, DataError
 from statewise.explain.attribution import Question, explain
 from statewise.explain.explanation import Explanation
 from statewise.explain.probe import Probe
 from statewise.explain.probing import ProbeQuestion, probe
-from statewise.models.model import EngineName, Model, load_weights
+from statewise.models.model import EngineName, Model
+from statewise.models.restoring import restored
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.calibration import Calibrator
 from statewise.nn.ensemble import Ensemble
@@ -201,28 +202,17 @@ def build(task: Forecast, codec: ForecastCodec, networks: Sequence[Recurrence]) 
 
 def from_bundle(bundle: Bundle) -> ForecastModel:
     """The model stored in a bundle. Raises BundleError."""
-    try:
-        task = from_mapping(Forecast, bundle.config["task"], "bundle: task")
-        backbone = from_mapping(BackboneConfig, bundle.config["backbone"], "bundle: backbone")
-        memory = from_mapping(Memory, bundle.config["memory"], "bundle: memory")
-        members = int(bundle.config.get("members", 1))
-    except (ConfigError, KeyError) as error:
-        raise BundleError(f"bundle: config: {error}") from None
-    codec = ForecastCodec.from_json(bundle.codec)
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: leave the caller's numbers
-        forecaster = build(task, codec, [task.network(codec, memory, backbone) for _ in range(members)])
-    load_weights(forecaster, bundle)
-    return ForecastModel(
-        task=task,
-        backbone=backbone,
-        memory=memory,
-        codec=codec,
-        network=forecaster.eval(),
-        training=bundle.config.get("training", {}),
-        samples=bundle.samples,
-        step_onnx=bundle.step_onnx,
-        members=members,
-    )
+    return restored(bundle, ForecastModel, Forecast, ForecastCodec.from_json, _networks, memory=_memory)
+
+
+def _memory(plain: Any) -> Memory:
+    return from_mapping(Memory, plain, "bundle: memory")
+
+
+def _networks(
+    task: Forecast, codec: ForecastCodec, backbone: BackboneConfig, members: int, memory: Memory
+) -> Forecaster:
+    return build(task, codec, [task.network(codec, memory, backbone) for _ in range(members)])
 
 
 def _with_levels(frame: Any, level: Sequence[int], quantiles: tuple[float, ...]) -> Any:

@@ -16,7 +16,7 @@ from torch import nn
 
 from statewise.bundle import Bundle, TensorSpec, write_bundle
 from statewise.core.config import to_mapping
-from statewise.core.errors import BundleError, ConfigError, lookup
+from statewise.core.errors import ConfigError, lookup
 from statewise.core.native import extension
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
@@ -202,14 +202,3 @@ class Model(ABC):
             return extension() is not None and bool(self._program)
         except ConfigError:
             return False
-
-
-def load_weights(network: nn.Module, bundle: Bundle) -> None:
-    """Put a bundle's weights into a network made from its config. Raises BundleError when they do not fit."""
-    weights = {name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise BundleError(
-            f"bundle: weights do not fit the config: {str(error).splitlines()[-1].strip()}"
-        ) from None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from statewise.nn.step_clock import Angle, Clock, counted
-from statewise.nn.step_ids import Ids, embedding, refused
+from statewise.nn.step_ids import Ids, embedding, gather, refused
 from statewise.nn.step_values import Builder, Operand, Unknown, Value
 
 _MOVES = frozenset(
@@ -73,6 +73,8 @@ class Lowering(fx.Interpreter):
             args = tuple(found)
         elif name not in _MOVES and any(refused(one, name) for one in args):
             raise Unknown(f"{target} of whole numbers")
+        if name == "gather" and isinstance(args[2], Ids):
+            return gather(self.builder, self.builder.value(args[0]), *args[1:3])
         if name in _MOVES:
             return _moved(self.builder, target, args, kwargs)
         if name in _SHAPED:
@@ -245,6 +247,17 @@ def _log_softmax(b: Builder, x: Value, axis: int, half: bool = False) -> Value:
     return b.apply("sub", low, b.apply("log", b.reduce("sum", b.apply("exp", low), (axis,), True)))
 
 
+def _logsumexp(b: Builder, x: Value, axes: Sequence[int], keep: bool = False) -> Value:
+    """Minus infinity where all of a row is."""
+    highest = b.reduce("max", x, axes, True)
+    base = b.apply("where", b.apply("eq", highest, -math.inf), 0.0, highest)
+    total = b.reduce("sum", b.apply("exp", b.apply("sub", x, base)), axes, True)
+    found = b.apply("add", b.apply("log", total), base)
+    dims = [axis % len(x.shape) for axis in axes]
+    kept = [size for axis, size in enumerate(x.shape) if axis not in dims]
+    return found if keep else Value(found.ids.reshape(kept))
+
+
 def _safe_softmax(b: Builder, x: Value, axis: int, dtype: Any = None) -> Value:
     """0 where there is nothing to share: all of a row is -inf."""
     nothing = b.apply("eq", b.reduce("max", x, (axis,), True), -math.inf)
@@ -360,6 +373,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "linalg_vector_norm": _vector_norm,
     "_softmax": _softmax,
     "_log_softmax": _log_softmax,
+    "logsumexp": _logsumexp,
     "_safe_softmax": _safe_softmax,
     "cumsum": _cumsum,
     "native_layer_norm": _layer_norm,

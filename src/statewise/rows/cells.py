@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,36 +17,18 @@ def texts(rows: Records, name: str, *, empty: bool = False) -> list[str]:
     Raises DataError: "text: no text (train.jsonl, line 17).", "text: got 5, want text (row 3, and 2 more).".
     """
     values = rows[name]
-    _refuse(
-        rows,
-        values,
-        lambda v: isinstance(v, str) or _absent(v),
-        lambda v: f"{name}: got {shown(v)}, want text",
-    )
-    if not empty:
-        _refuse(rows, values, lambda v: not _absent(v) and bool(v.strip()), lambda v: f"{name}: no text")
+    _refuse(rows, name, [_wrong_text(value, empty) for value in values])
     return ["" if _absent(value) else value for value in values]
 
 
-def tokens(rows: Records, name: str) -> list[list[str]]:
-    """The lists of texts in column `name`; a text is split at white space.
+def tokens(rows: Records, name: str, noun: str = "token") -> list[list[str]]:
+    """The lists of texts in column `name`; a text is split at white space. `noun` names one of them.
 
     Raises DataError: "tokens: no tokens (row 3).", "tokens: got 5, want a list of texts (row 3).", "tokens:
     token 2 is empty (row 3).".
     """
     values = [_listed(value) for value in rows[name]]
-    want = "want a list of texts"
-    _refuse(
-        rows, values, lambda v: _absent(v) or isinstance(v, list), lambda v: f"{name}: got {shown(v)}, {want}"
-    )
-    _refuse(rows, values, lambda v: not _absent(v) and bool(v), lambda v: f"{name}: no tokens")
-    _refuse(
-        rows,
-        values,
-        lambda v: all(isinstance(t, str) for t in v),
-        lambda v: f"{name}: got {shown(v)}, {want}",
-    )
-    _refuse(rows, values, all, lambda v: f"{name}: token {list(map(bool, v)).index(False) + 1} is empty")
+    _refuse(rows, name, [_wrong_list(value, noun) for value in values])
     return values
 
 
@@ -55,23 +37,38 @@ def aligned(rows: Records, name: str, labels: str, where: str) -> tuple[list[lis
 
     Raises DataError: "tag: 3 labels for 5 tokens (train.conll, line 17).", where "tag" is `where`.
     """
-    words, marks = tokens(rows, name), tokens(rows, labels)
-    pairs = list(zip(words, marks, strict=True))
-    _refuse(
-        rows,
-        pairs,
-        lambda p: len(p[0]) == len(p[1]),
-        lambda p: f"{where}: {_count(p[1])} for {len(p[0])} tokens",
-    )
+    words, marks = tokens(rows, name), tokens(rows, labels, "label")
+    counts = [(len(held), len(said)) for held, said in zip(words, marks, strict=True)]
+    ragged = [
+        "" if held == said else f"{_count(said, 'label')} for {_count(held, 'token')}"
+        for held, said in counts
+    ]
+    _refuse(rows, where, ragged)
     return words, marks
 
 
-def _refuse(rows: Records, values: list[Any], good: Callable[[Any], bool], say: Callable[[Any], str]) -> None:
-    """Raises one DataError naming the first value that is not good and how many more there are."""
-    bad = [row for row, value in enumerate(values) if not good(value)]
+def _refuse(rows: Records, where: str, wrong: Sequence[str]) -> None:
+    """Raises one DataError naming what is wrong with the first bad row, and how many more there are."""
+    bad = [row for row, told in enumerate(wrong) if told]
     if bad:
         more = f", and {len(bad) - 1:,} more" if len(bad) > 1 else ""
-        raise DataError(f"{say(values[bad[0]])} ({rows.place(bad[0])}{more}).")
+        raise DataError(f"{where}: {wrong[bad[0]]} ({rows.place(bad[0])}{more}).")
+
+
+def _wrong_text(value: Any, empty: bool) -> str:
+    if isinstance(value, str):
+        return "" if empty or value.strip() else "no text"
+    if _absent(value):
+        return "" if empty else "no text"
+    return f"got {shown(value)}, want text"
+
+
+def _wrong_list(value: Any, noun: str) -> str:
+    if _absent(value) or value == []:
+        return f"no {noun}s"
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return f"got {shown(value)}, want a list of texts"
+    return "" if all(value) else f"{noun} {value.index('') + 1} is empty"
 
 
 def _listed(value: Any) -> Any:
@@ -86,5 +83,5 @@ def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def _count(marks: list[str]) -> str:
-    return f"{len(marks)} label{'s' if len(marks) != 1 else ''}"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"

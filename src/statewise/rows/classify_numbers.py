@@ -113,7 +113,7 @@ class NumberReader:
 
     def _standardised(self, values: Floats) -> NDArray[np.float32]:
         made = (values - np.array(self.mean)) / np.array(self.spread)
-        return made.astype(np.float32)
+        return np.asarray(made, dtype=np.float32)
 
 
 def _sequences(rows: Records, columns: tuple[str, ...], channels: int | None) -> list[Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,9 @@ from statewise.rows.records import Records
 from statewise.rows.subwords import WIDTH, Subwords
 from statewise.rows.text import tokenizers
 from statewise.rows.text.tokenizers import Tokenizer, TokenizerConfig
-from statewise.rows.text.vocabulary import UNK
+from statewise.rows.text.vocabulary import UNK, Vocabulary
+from statewise.rows.text.words import Words
+from statewise.rows.word_vectors import WordVectors
 
 Keep = Literal["head", "tail", "head_tail"]
 HEAD_SHARE = 0.25  # of a long text's tokens with keep="head_tail" (Sun et al. 2019: the end says more)
@@ -28,7 +30,8 @@ class TextReader:
     """A column of texts to tokens [T], and with `subwords` their spelling [T, WIDTH] too.
 
     A text of more than `max_length` tokens is cut: its head, its tail, or a quarter of the head and the rest
-    of the tail are kept. A text without a known token is one unknown one.
+    of the tail are kept. A text without a known token is one unknown one. `vector_size` is that of given
+    word vectors: `vector_words` that only these know are the last ones of the vocabulary.
     """
 
     column: str
@@ -36,14 +39,40 @@ class TextReader:
     max_length: int
     keep: Keep = "head"
     subwords: int = 0
+    vector_size: int = 0
+    vector_words: int = 0
 
     @staticmethod
     def fit(
-        rows: Records, column: str, config: TokenizerConfig, max_length: int, keep: Keep, subwords: int
+        rows: Records,
+        column: str,
+        config: TokenizerConfig,
+        max_length: int,
+        keep: Keep,
+        subwords: int,
+        vectors: WordVectors | None = None,
     ) -> TextReader:
-        """The reader with the tokeniser of the training rows."""
+        """The reader with the tokeniser of the training rows. ConfigError for vectors of what is no word."""
         tokenizer = tokenizers.fit(cells.texts(rows, column), config)
-        return TextReader(column, tokenizer, max_length, keep, subwords)
+        if vectors is None:
+            return TextReader(column, tokenizer, max_length, keep, subwords)
+        if not isinstance(tokenizer, Words):
+            raise ConfigError(f"vectors: these are of words; the tokenizer is '{config.kind}'.")
+        known = set(tokenizer.vocabulary.items)
+        more = [word for word in vectors.words if word not in known]
+        wider = replace(tokenizer, vocabulary=Vocabulary((*tokenizer.vocabulary.items, *more)))
+        return TextReader(column, wider, max_length, keep, subwords, vectors.size, len(more))
+
+    def aligned(self, vectors: WordVectors) -> NDArray[np.float32]:
+        """Vectors by the number of their word [V, D], zero where there is none."""
+        made = np.zeros((self.tokenizer.size, self.vector_size), dtype=np.float32)
+        for word, vector in zip(vectors.words, vectors.values, strict=True):
+            (number,) = (
+                self.tokenizer.vocabulary.encode([word]) if isinstance(self.tokenizer, Words) else (UNK,)
+            )
+            if number != UNK:
+                made[number] = vector
+        return made
 
     def read(self, rows: Records) -> list[Any]:
         """The texts of checked rows."""
@@ -70,7 +99,7 @@ class TextReader:
         tokens, ids = self.tokenizer.tokens(item), self.tokenizer.encode(item)
         if len(ids) != 1:
             raise StreamError(
-                f"item: {shown(item)} is {len(ids)} tokens, want one: give model.codec.tokens(text) one by one."
+                f"item: {shown(item)} is {len(ids)} tokens, want one: feed model.codec.tokens(text) in order."
             )
         one = np.array(ids[0], dtype=np.int64)
         return (one,) if self._subwords is None else (one, self._subwords.row(tokens[0]))
@@ -90,6 +119,8 @@ class TextReader:
             "max_length": self.max_length,
             "keep": self.keep,
             "subwords": self.subwords,
+            "vector_size": self.vector_size,
+            "vector_words": self.vector_words,
         }
 
     @staticmethod
@@ -97,15 +128,16 @@ class TextReader:
         """The reader `to_json` wrote. Raises BundleError for anything else."""
         try:
             check_cut(plain["max_length"], plain["keep"])
-            column, subwords = plain["column"], plain["subwords"]
-            if not isinstance(column, str) or type(subwords) is not int or subwords < 0:
-                raise BundleError("codec: want a column name and a whole number of subwords.")
+            column = plain["column"]
+            sizes = plain["subwords"], plain["vector_size"], plain["vector_words"]
+            if not isinstance(column, str) or any(type(size) is not int or size < 0 for size in sizes):
+                raise BundleError("codec: want a column name and sizes of spelling and vectors.")
             tokenizer = tokenizers.from_json(plain["tokenizer"])
         except KeyError as error:
             raise BundleError(f"codec: {error} is missing.") from None
         except ConfigError as error:
             raise BundleError(f"codec: {error}") from None
-        return TextReader(column, tokenizer, plain["max_length"], plain["keep"], subwords)
+        return TextReader(column, tokenizer, plain["max_length"], plain["keep"], *sizes)
 
     @cached_property
     def _subwords(self) -> Subwords | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from statewise.core.errors import DataError, suggestion
-from statewise.rows.formats.opening import read_bytes, read_text, suffix_of
+from statewise.rows.formats.opening import decoded, read_bytes, suffix_of
 from statewise.rows.formats.parquet import read_frame
 from statewise.rows.formats.table import read_columns
 
@@ -69,6 +69,8 @@ def as_frame(source: Any) -> nw.DataFrame[Any]:
     except TypeError:
         kind = type(source).__name__
         raise DataError(f"data: got {kind}, want a path or a pandas, polars or Arrow frame.") from None
+    except nw.exceptions.DuplicateError:
+        raise DataError("data: two columns of the frame have one name.") from None
     return frame.collect() if isinstance(frame, nw.LazyFrame) else frame
 
 
@@ -143,13 +145,14 @@ def _read_csv(path: Path, separator: str) -> Any:
     import polars as pl
 
     content = read_bytes(path)
+    decoded(path, content)  # polars takes other encodings for text too
     quote = '"' if separator == "," else None
     try:
         frame = pl.read_csv(
             content, separator=separator, quote_char=quote, null_values=_NO_VALUE, infer_schema_length=None
         )
     except (pl.exceptions.PolarsError, OSError) as error:
-        read_text(path)  # names the line, where it is the encoding
+        read_columns(path)  # says which line it is, where it can
         raise DataError(f"{path}: not a readable CSV file: {str(error).splitlines()[0]}") from None
     return frame.with_columns(_dates(column) for column in frame if column.dtype == pl.String)
 

@@ -20,6 +20,8 @@ from statewise.rows.formats.table import read_columns
 if TYPE_CHECKING:
     import narwhals as nw
 
+_ROWS = "data"  # what rows without a file are called
+
 
 @dataclass(frozen=True, eq=False)
 class Records:
@@ -27,7 +29,7 @@ class Records:
 
     columns: dict[str, list[Any]]
     numbers: NDArray[np.int64]  # [N] the line or row of the source
-    source: str = ""  # the file, where there is one
+    source: str = ""  # the file, or what the rows are called where that tells them apart
     unit: Literal["line", "row"] = "row"
 
     def __len__(self) -> int:
@@ -75,16 +77,17 @@ class Records:
         return np.fromiter((known.setdefault(v, len(known)) for v in values), np.int64, len(self))
 
 
-def records(data: Any, want: Sequence[str], where: str = "data", *, running: bool = False) -> Records:
+def records(data: Any, want: Sequence[str], where: str = _ROWS, *, running: bool = False) -> Records:
     """The columns `want` of `data`, in that order.
 
     `data` is a path (FORMATS by suffix, also .gz and .xz), any frame, a mapping of columns, a list of
-    mappings, or, when one column is wanted, a list of its values. Plain text has no names: its lines are the
-    one wanted column; with `running` the whole file is one row. Parallel text is a tuple of plain text
-    files, one per wanted column, or a mapping of column names to them: line n of all is row n.
+    mappings, or, when one column is wanted, a list, array or series of its values. Plain text has no names:
+    its lines are the one wanted column; with `running` the whole file is one row. Parallel text is a tuple
+    of plain text files, one per wanted column, or a mapping of column names to them: line n of all is row n.
 
-    `where` names the data in errors. Raises DataError in one line: unreadable files, missing columns, no
-    rows, columns or files that differ in length. What the cells hold is checked by `rows.cells`.
+    `where` names the data in errors, such as "validation". Raises DataError in one line: unreadable files,
+    missing columns, no rows, columns or files that differ in length. What the cells hold is checked by
+    `rows.cells`.
     """
     found, source = _read(data, want, where, running)
     named = source or where
@@ -94,7 +97,8 @@ def records(data: Any, want: Sequence[str], where: str = "data", *, running: boo
     columns = {name: found.columns[name] for name in want}
     if not len(found.numbers):
         raise DataError(f"{named}: no rows.")
-    return Records(columns, np.asarray(found.numbers, dtype=np.int64), source, found.unit)
+    name = source or ("" if where == _ROWS else where)
+    return Records(columns, np.asarray(found.numbers, dtype=np.int64), name, found.unit)
 
 
 def _read(data: Any, want: Sequence[str], where: str, running: bool) -> tuple[Columns, str]:
@@ -108,9 +112,10 @@ def _read(data: Any, want: Sequence[str], where: str, running: bool) -> tuple[Co
         if data and all(isinstance(value, (str, Path)) for value in data.values()):
             return _parallel(tuple(data.values()), tuple(data), where)
         return _mapping(data, where), ""
-    if isinstance(data, list):
-        return _listed(data, want, where), ""
-    return _frame(data, want), ""
+    if isinstance(data, (list, np.ndarray)):
+        held = data if isinstance(data, list) else list(data.tolist())
+        return _listed(held, want, where), ""
+    return _frame(data, want, where), ""
 
 
 def _parallel(paths: tuple[Any, ...], want: Sequence[str], where: str) -> tuple[Columns, str]:
@@ -146,10 +151,19 @@ def _listed(data: list[Any], want: Sequence[str], where: str) -> Columns:
     raise DataError(f"{where}: got {shown(data[row])} (row {row}), want a mapping with {', '.join(want)}.")
 
 
-def _frame(data: Any, want: Sequence[str]) -> Columns:
-    from statewise.rows.frames import as_frame
+def _frame(data: Any, want: Sequence[str], where: str) -> Columns:
+    import narwhals as nw
 
-    frame = as_frame(data)
+    try:
+        held = nw.from_native(data, pass_through=True, allow_series=True)
+    except nw.exceptions.DuplicateError:
+        raise DataError(f"{where}: two columns of the frame have one name.") from None
+    if isinstance(held, nw.Series) and len(want) == 1:
+        return Columns({want[0]: _cells(held)}, range(len(held)), unit="row")
+    frame = held.collect() if isinstance(held, nw.LazyFrame) else held
+    if not isinstance(frame, nw.DataFrame):
+        kinds = "a path, a frame, a mapping of columns or a list of rows"
+        raise DataError(f"{where}: got {type(data).__name__}, want {kinds}.")
     columns = {name: _cells(frame[name]) if name in want else [] for name in frame.columns}
     return Columns(columns, range(len(frame)), unit="row")
 
@@ -175,5 +189,7 @@ def _check_columns(found: Columns, want: Sequence[str], named: str) -> None:
         raise DataError(f"{named}: no rows.")
     for name in want:
         if name not in found.columns:
-            first = " The first line must name the columns." if found.names == "first line" else ""
-            raise DataError(f"{named}: no column '{name}'.{suggestion(name, found.columns)}{first}")
+            hint = suggestion(name, found.columns)
+            unnamed = found.names == "first line" and "Did you mean" not in hint
+            first = " The first line must name the columns." if unnamed else ""
+            raise DataError(f"{named}: no column '{name}'.{hint}{first}")

@@ -7,7 +7,10 @@ from typing import Any
 
 from statewise.bundle import Bundle
 from statewise.core.errors import BundleError, ConfigError, lookup
+from statewise.rows.classify import ClassifyCodec
 from statewise.rows.forecast import ForecastCodec
+from statewise.rows.generate import GenerateCodec
+from statewise.rows.tag import TagCodec
 from statewise.streaming.engines import Engine, OnnxEngine
 from statewise.streaming.forecast import ForecastStream, StreamConfig
 from statewise.streaming.items import ItemCodec, ItemStream
@@ -60,4 +63,9 @@ def _items(codec: Callable[[Any], ItemCodec]) -> Opener:
     return opened
 
 
-KINDS: dict[str, Opener] = {"forecast": _forecasts}
+KINDS: dict[str, Opener] = {
+    "forecast": _forecasts,
+    "classify": _items(ClassifyCodec.from_json),
+    "tag": _items(TagCodec.from_json),
+    "generate": _items(GenerateCodec.from_json),
+}

@@ -20,8 +20,10 @@ from statewise.rows.layout import ForecastArrays
 from statewise.rows.panel import Series, panel
 from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
+from statewise.tasks.task import Task
 from statewise.testing.case import LAW
 from statewise.testing.recurrence import check_recurrence
+from statewise.testing.sequence_task import check_sequence_task
 
 _GAPS = 0.2  # share of rows taken out, on top of those the data lacks
 _SMALL = BackboneConfig(hidden_size=4)
@@ -29,21 +31,36 @@ _TIME = 8  # steps of the windows that the network is checked on
 
 
 def check_task(
-    task: Forecast,
+    task: Task,
     data: Any,
     *,
-    backbone: BackboneConfig = _SMALL,
+    backbone: BackboneConfig | None = None,
     rows: int = 200,
     tolerance: float = 1e-9,
     seed: int = 0,
 ) -> None:
     """Prove that whole = steps = chunks holds for `task` on the rows of `data`, or raise LawError.
 
-    Three proofs, on the first `rows` rows of every series with a fifth of them taken out: rows encoded one by
-    one are the bits of the series encoded whole; the untrained network of the task, every weight drawn at
-    random, keeps the whole law (`check_recurrence`) on windows of those arrays; the losses it is trained on
-    are the same in chunks. Takes a second or two. Raises DataError for rows that do not fit the task.
+    Of a forecast three proofs, on the first `rows` rows of every series with a fifth of them taken out: rows
+    encoded one by one are the bits of the series encoded whole; the untrained network of the task, every
+    weight drawn at random, keeps the whole law (`check_recurrence`) on windows of those arrays; the losses it
+    is trained on are the same in chunks.
+
+    Of a task on sequences, untrained too: the live step, where the task runs live, keeps the whole law on
+    windows of encoded items of the first `rows` sequences; the loss of a batch is the mean of its rows' own;
+    answers do not depend on the rows they are given with.
+
+    `backbone` defaults to a small one. Takes a second or two. Raises DataError for rows that do not fit.
     """
+    if isinstance(task, Forecast):
+        _check_forecast(task, data, backbone or _SMALL, rows, tolerance, seed)
+    else:
+        check_sequence_task(task, data, backbone=backbone, rows=rows, tolerance=tolerance, seed=seed)
+
+
+def _check_forecast(
+    task: Forecast, data: Any, backbone: BackboneConfig, rows: int, tolerance: float, seed: int
+) -> None:
     found = panel(data, task.schema)
     codec = task.codec(found)
     chance = np.random.default_rng(seed)

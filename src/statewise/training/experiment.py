@@ -65,5 +65,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     defaults = to_mapping(lookup(PLANS, kind, "kind").train)
     if {"epochs", "time_budget"} & set(given):
         defaults["steps"] = None
+    if "batch_size" in given:
+        defaults["batch_tokens"] = 0  # one of the two says how large a batch is
     train = from_mapping(TrainConfig, {**defaults, **given}, f"{path}: train")
     return Experiment(kind, mapping["data"], task, mapping.get("model", {}), train, path.parent)

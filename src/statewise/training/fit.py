@@ -18,6 +18,7 @@ from statewise.tasks.forecast import Forecast
 from statewise.tasks.table import TASKS
 from statewise.tasks.task import Task, kind_of
 from statewise.training.config import TrainConfig
+from statewise.training.interrupt import between_steps
 from statewise.training.loop import Progress
 from statewise.training.loop import train as train_steps
 from statewise.training.memory import Additive, InMemory
@@ -117,8 +118,10 @@ def _run(problem: HeldOut, config: TrainConfig, checkpoint: str | Path | None, s
     hide = None if show else True  # None: a bar in a terminal or a notebook, nothing in a log file
     steps = train_steps(_in_memory(problem, config), config, checkpoint)
     bar = tqdm(total=1000, desc="fit", disable=hide, bar_format=_BAR, dynamic_ncols=True)
-    with bar, closing(steps):  # closed at once when interrupted: the run is saved, the best weights are kept
+    # Closed at once when interrupted between steps: the run is saved, the best weights are kept.
+    with bar, closing(steps), between_steps() as check:
         for last in steps:
+            check()
             score = "" if last.best is None else f", best validation {last.best:.4f}"
             bar.set_postfix_str(f"step {last.step}, loss {last.loss:.4f}{score}", refresh=False)
             bar.update(round(1000 * last.done) - bar.n)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import torch
 
 from statewise.core.errors import ConfigError
 from statewise.models.model import Model
 from statewise.nn.backbone import BackboneConfig
 from statewise.training.config import TrainConfig
 from statewise.training.problem import Problem
+from statewise.training.randomness import TorchStream
 
+Made = TypeVar("Made")
 _SEEDS = 1000  # between the seeds of members
 
 
@@ -41,6 +45,15 @@ class Settings:
     def seed(self, member: int) -> int:
         """The seed of a member."""
         return self.train.seed + _SEEDS * member
+
+
+def seeded(settings: Settings, make: Callable[[], Made]) -> list[Made]:
+    """What `make` gives for each member, drawn from the member's own seed."""
+    made = []
+    for number in range(settings.members):
+        with TorchStream(settings.seed(number), torch.device("cpu")):
+            made.append(make())
+    return made
 
 
 class HeldOut(Problem[Any], Protocol):

@@ -116,6 +116,11 @@ def test_parquet_rows_are_numbered_from_zero(tmp_path: Path) -> None:
     ("name", "content", "told"),
     [
         ("a.jsonl", '{"a": 1}\n{"a" 1}\n', ", line 2: not JSON: Expecting ':' delimiter (column 6)."),
+        (
+            "a.jsonl",
+            '{"a": "\\ud83d"}',
+            ", line 1: half a character (\\ud800 to \\udfff alone): was the text cut?",
+        ),
         ("a.jsonl", "[1]\n", ", line 1: got a list, want an object."),
         ("a.jsonl", "\n3\n", ", line 2: got a number, want an object."),
         (
@@ -165,7 +170,15 @@ def test_formats_that_are_not_known_or_not_what_the_name_says(tmp_path: Path) ->
         found(tmp_path, "a.parquet", "x")
 
 
-def test_a_text_is_not_taken_for_a_file() -> None:
+def test_whole_characters_beyond_the_basic_plane_are_fine(tmp_path: Path) -> None:
+    assert found(tmp_path, "a.jsonl", '{"a": "\\ud83d\\ude00"}').columns == {"a": ["😀"]}
+
+
+def test_a_text_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^a film or two: no such file; a text itself goes in a list\.$"):
+        read_columns(Path("a film\nor two"))
+    with pytest.raises(DataError, match=r": is a folder, want a file\.$"):
+        read_columns(tmp_path)
     with pytest.raises(DataError, match=r"^what a film: no such file; a text itself goes in a list\.$"):
         read_columns(Path("what a film"))
     with pytest.raises(DataError, match=r"^(xx){40}…: no such file; a text itself goes in a list\.$"):
@@ -179,6 +192,27 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, suffix: str) -> None:
         assert list(read_columns(tmp_path / f"a{suffix}").numbers) == []
     else:
         assert list(found(tmp_path, f"a{suffix}", "").numbers) == []
+
+
+BYTES = st.binary(max_size=60) | st.text('a\t,"\n\r{}[]:#1-.é ', max_size=60).map(str.encode)
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".xz"])
+@pytest.mark.parametrize("suffix", FORMATS)
+@given(BYTES)
+def test_whatever_the_bytes_there_are_columns_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, packed: str, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}{packed}"
+    path.write_bytes(content)
+    told = ""
+    try:
+        columns, numbers, *_ = read_columns(path)
+    except DataError as error:
+        columns, numbers, told = {}, [], str(error)
+    assert {len(values) for values in columns.values()} <= {len(numbers)}
+    assert "\n" not in told
+    assert not told or str(path) in told
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1))

@@ -83,6 +83,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "c.txt.xz": f": not a readable .xz file: {damaged}",
         "folder.txt": ": is a folder, want a file.",
         "none.txt": ": no such file.",
+        "a\0b.txt": ": no such file.",
         "none.txt/inside.txt": ": no such file.",
         "a.txt.gz/inside.txt": ": cannot be read: Not a directory.",
     }

@@ -18,6 +18,8 @@ from statewise.rows.text.characters import Characters
 from statewise.rows.text.tokenizers import TOKENIZERS, TokenizerConfig
 from statewise.rows.text.words import Words, join, split
 
+pytest.importorskip("tokenizers")
+
 TEXTS = [
     "the cat sat on the mat",
     "the dog sat on the log.",
@@ -73,6 +75,7 @@ def test_parts_of_bytes_lose_nothing(text: str) -> None:
     assert BYTES.decode(BYTES.encode(text)) == text
     if text.isascii():
         assert "".join(BYTES.tokens(text)) == (f" {text}" if text else "")
+    assert BYTES.sample(text, np.random.default_rng(0), 0.0) == BYTES.encode(text)
     sampled = BYTES.sample(text, np.random.default_rng(0), 0.5)
     assert BYTES.decode(sampled) == text
 

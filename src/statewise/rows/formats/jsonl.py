@@ -40,4 +40,14 @@ def _row(line: str, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         kind = {list: "a list", str: "a text", type(None): "null"}.get(type(row), "a number")
         raise DataError(f"{place}: got {kind}, want an object.")
+    if "\\ud" in line.lower() and not _is_text(row):
+        raise DataError(f"{place}: half a character (\\ud800 to \\udfff alone): was the text cut?")
     return row
+
+
+def _is_text(row: dict[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

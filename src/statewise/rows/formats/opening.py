@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import lzma
 import zlib
 from pathlib import Path
 
 from statewise.core.errors import DataError
 
-_PACKED = {".gz": gzip.decompress, ".xz": lzma.decompress}
 _FOREIGN = {  # how what is no text begins
     b"\xff\xfe": "UTF-16, want UTF-8: save it as UTF-8",
     b"\xfe\xff": "UTF-16, want UTF-8: save it as UTF-8",
@@ -18,7 +16,6 @@ _FOREIGN = {  # how what is no text begins
     b"PK\x03\x04": "a zip archive or a spreadsheet, want text: unpack it, or save it as CSV",
     b"PAR1": "a Parquet file: let its name end in .parquet",
 }
-_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def suffix_of(path: Path) -> str:
@@ -33,20 +30,14 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file, unpacked when its name ends in .gz or .xz. Raises DataError naming the file."""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a NUL in the name
         raise DataError(f"{path}: no such file.") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder, want a file.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-    unpack = _PACKED.get(path.suffix.lower())
-    if unpack is None:
-        return content
-    try:
-        return unpack(content)
-    except _BROKEN:
-        kind = path.suffix.lower()
-        raise DataError(f"{path}: not a readable {kind} file: damaged, cut short or not packed.") from None
+    suffix = path.suffix.lower()
+    return _unpacked(path, content, suffix) if suffix in _PACKED else content
 
 
 def read_text(path: Path) -> str:
@@ -56,7 +47,11 @@ def read_text(path: Path) -> str:
     be Latin-1 or Windows-1252).", "notes.txt, line 3: a NUL character: is this a text file?", "notes.txt: is
     UTF-16, want UTF-8: save it as UTF-8.".
     """
-    content = read_bytes(path)
+    return decoded(path, read_bytes(path))
+
+
+def decoded(path: Path, content: bytes) -> str:
+    """The text of a file's unpacked content; raises as `read_text`."""
     for begin, what in _FOREIGN.items():
         if content.startswith(begin):
             raise DataError(f"{path}: is {what}.")
@@ -88,3 +83,22 @@ def _misread(path: Path, error: UnicodeDecodeError) -> str:
     byte = f"byte 0x{error.object[error.start]:02x} at column {column}"
     remedy = "save the file as UTF-8 (it may be Latin-1 or Windows-1252)"
     return f"{path}, line {line}: {byte} is not UTF-8: {remedy}."
+
+
+def _unpacked(path: Path, content: bytes, suffix: str) -> bytes:
+    try:
+        return _PACKED[suffix](content)
+    except (OSError, EOFError, zlib.error):
+        raise DataError(f"{path}: not a readable {suffix} file: damaged, cut short or not packed.") from None
+
+
+def _unxz(content: bytes) -> bytes:
+    import lzma  # some builds of Python lack it
+
+    try:
+        return lzma.decompress(content)
+    except lzma.LZMAError as error:
+        raise EOFError(str(error)) from None
+
+
+_PACKED = {".gz": gzip.decompress, ".xz": _unxz}

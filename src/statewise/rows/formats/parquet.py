@@ -23,5 +23,5 @@ def read_frame(path: Path) -> Any:
 
     try:
         return pl.read_parquet(io.BytesIO(read_bytes(path)))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None

@@ -41,6 +41,8 @@ def read_columns(path: Path) -> Columns:
     if suffix not in FORMATS:
         if not os.path.exists(path):
             raise DataError(f"{_short(path)}: no such file; a text itself goes in a list.")
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder, want a file.")
         known = ", ".join(name for name in FORMATS if name not in (".ndjson", ".pq"))
         want = f"want {known}, plain or packed (.gz, .xz); name plain text .txt"
         raise DataError(f"{path}: cannot read '{suffix}' files, {want}.")
@@ -48,5 +50,5 @@ def read_columns(path: Path) -> Columns:
 
 
 def _short(path: Path) -> str:
-    text = str(path)
+    text = " ".join(str(path).split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

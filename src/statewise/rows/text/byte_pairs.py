@@ -87,6 +87,10 @@ class BytePairs:
         """The text of numbers."""
         return self._text(ids).removeprefix(" ")
 
+    def part(self, number: int) -> str:
+        """One part, with the space before it."""
+        return self._text([number])
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; merges as pairs of numbers of items."""
         number = {item: i for i, item in enumerate(self.vocabulary.items)}

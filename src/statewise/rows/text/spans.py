@@ -1,4 +1,4 @@
-"""Labels of tokens that mean spans: BIO and BIOES, to spans and back, read as the scorer conlleval reads them.
+"""Labels of tokens that mean spans: BIO and BIOES, to spans and back, read as the scorer conlleval does.
 
 "B-place I-place O" and "B-place E-place O" are one span of type "place". A label outside of a scheme's
 rules starts a span where conlleval (Tjong Kim Sang and Buchholz 2000) sees one start: "I-place" after "O" or

@@ -146,12 +146,19 @@ _KEYS = {"settings", "words", "counts", "features", "letters"}
 
 @dataclass(frozen=True)
 class WordSizes:
-    """How many words, shapes and affixes, and letters there are; `length` letters stand in a row."""
+    """How many words, shapes and affixes, and letters there are; `length` letters stand in a row.
+
+    `extras` are the sizes of what stands in a row after the letters: features that the rows bring along. At
+    the end stands the number of the word among `vectors` given ones, of `vector_size` each, if there are any.
+    """
 
     words: int
     features: tuple[int, ...]
     letters: int
     length: int
+    extras: tuple[int, ...] = ()
+    vectors: int = 0
+    vector_size: int = 0
 
 
 def normal(word: str) -> str:

@@ -17,7 +17,7 @@ from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
 from statewise.training.config import DEFAULT_TRAIN
-from statewise.training.plan import Kind, Settings
+from statewise.training.plan import Kind, Settings, seeded
 from statewise.training.randomness import TorchStream
 
 _SAMPLE_ROWS = 48
@@ -34,10 +34,7 @@ class ForecastPlan:
         self.rows = panel(data, task.schema)
         codec = task.codec(self.rows)
         memory = task.memory(codec, max(map(len, self.rows.series)))
-        networks = []
-        for number in range(settings.members):
-            with TorchStream(settings.seed(number), torch.device("cpu")):
-                networks.append(task.network(codec, memory, settings.backbone))
+        networks = seeded(settings, lambda: task.network(codec, memory, settings.backbone))
         self.untrained = ForecastModel(
             task=task,
             backbone=settings.backbone,

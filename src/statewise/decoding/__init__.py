@@ -1,0 +1,1 @@
+"""Distributions to answers: sampling, and the search for the likeliest."""
