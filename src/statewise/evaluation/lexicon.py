@@ -74,5 +74,5 @@ def _links(
         f.append(np.repeat(written, len(read)))
         place.append(np.repeat(np.arange(seen, seen + len(written)), len(read)))
         seen += len(written)
-    empty = np.zeros(0, dtype=np.int64)
-    return (*(np.concatenate([empty, *parts]) for parts in (e, f)), seen, np.concatenate([empty, *place]))
+    joined = [np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (e, f, place)]
+    return joined[0], joined[1], seen, joined[2]
