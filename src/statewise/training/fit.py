@@ -11,12 +11,20 @@ from typing import Any, TypedDict, Unpack, overload
 from statewise.cells.start import Initial
 from statewise.core.config import to_mapping
 from statewise.core.errors import ConfigError
+from statewise.models.classify import ClassifyModel
 from statewise.models.forecast import ForecastModel
+from statewise.models.generate import GenerateModel
 from statewise.models.model import Model
+from statewise.models.tag import TagModel
+from statewise.models.translate import TranslateModel
 from statewise.nn.memory import parse_memory
+from statewise.tasks.classify import Classify
 from statewise.tasks.forecast import Forecast
+from statewise.tasks.generate import Generate
 from statewise.tasks.table import TASKS
+from statewise.tasks.tag import Tag
 from statewise.tasks.task import Task, kind_of
+from statewise.tasks.translate import Translate
 from statewise.training.config import TrainConfig
 from statewise.training.interrupt import between_steps
 from statewise.training.loop import Progress
@@ -49,6 +57,14 @@ class Options(TypedDict, total=False):
 
 @overload
 def fit(task: Forecast, data: Any, **options: Unpack[Options]) -> ForecastModel: ...
+@overload
+def fit(task: Classify, data: Any, **options: Unpack[Options]) -> ClassifyModel: ...
+@overload
+def fit(task: Tag, data: Any, **options: Unpack[Options]) -> TagModel: ...
+@overload
+def fit(task: Generate, data: Any, **options: Unpack[Options]) -> GenerateModel: ...
+@overload
+def fit(task: Translate, data: Any, **options: Unpack[Options]) -> TranslateModel: ...
 @overload
 def fit(task: Task, data: Any, **options: Unpack[Options]) -> Model: ...
 def fit(
