@@ -73,7 +73,7 @@ def main() -> None:
     for baseline, answers in plain.items():
         found[f"bleu_{baseline}"] = bleu(answers, scored["fr"]).score
     minutes = cpu_minutes(name)
-    print(f"{found}, {minutes:.1f} CPU minutes")
+    print(f"BLEU {found['bleu_13a']:.1f}, chrF {found['chrf']:.1f}, {minutes:.1f} CPU minutes")
     shown = samples(model, scored)
     (CACHE / "translate" / f"{name}_samples.tsv").write_text(
         "".join(f"{en}\t{made}\t{fr}\n" for en, made, fr in shown), encoding="utf-8"
@@ -87,7 +87,12 @@ def main() -> None:
         f"({found['bleu_word by word']:.1f}) and copying ({found['bleu_copy']:.1f})",
         f"{found['bleu_13a']:.1f}, chrF {found['chrf']:.1f}, {minutes:.0f} CPU minutes",
         found["bleu_13a"] > max(found["bleu_word by word"], found["bleu_copy"]),
-        {**found, "cpu_minutes": minutes, "training": dict(model.training), "samples": shown},
+        {
+            **found,
+            "cpu_minutes": minutes,
+            "training": dict(model.training),
+            "samples": [[en, made] for en, made, _ in shown],
+        },
     )
     protocol = PROTOCOL.format(pairs=f"{pairs:,}")
     write("quality.tatoeba", [row], protocol, {**settings, "search": SEARCH}, options.quick)
