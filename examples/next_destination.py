@@ -34,8 +34,8 @@ def parts(share: float = 0.2, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame
     return log.filter(~pl.col("aircraft").is_in(asked)), log.filter(pl.col("aircraft").is_in(asked))
 
 
-def main() -> None:
-    train, test = parts()
+def trained(train: pl.DataFrame, progress: bool = True) -> sw.GenerateModel:
+    """The model of a log."""
     task = sw.Generate(
         items="destination",
         by="aircraft",
@@ -44,7 +44,13 @@ def main() -> None:
         locked_dropout=0.1,
         readout_dropout=0.2,
     )
-    model = sw.fit(task, train, cell="gru", hidden_size=192, num_layers=1, dropout=0.3, train=TRAIN)
+    settings = {"cell": "gru", "hidden_size": 192, "num_layers": 1, "dropout": 0.3}
+    return sw.fit(task, train, **settings, train=TRAIN, progress=progress)
+
+
+def main() -> None:
+    train, test = parts()
+    model = trained(train)
     print(sw.evaluate(model, test, train=train))
     print(model.predict(test, k=3).head(5))
 

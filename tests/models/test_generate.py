@@ -90,6 +90,8 @@ def test_events_are_lists(events):
     assert list(events.tokens(["verse"], 3, temperature=0)) == ["chorus", "bridge", "outro"]
     with pytest.raises(ConfigError, match=r"^stop: got a text to stop at, but this model writes events.$"):
         events.generate(["verse"], 3, stop="x")
+    with pytest.raises(ConfigError, match=r"^stop: got a text to stop at, but this model writes events.$"):
+        events.tokens(["verse"], 3, stop="x")
     with pytest.raises(ConfigError, match=r"^events: got 'verse', want a list of events.$"):
         events.generate("verse", 3)
 

@@ -109,11 +109,8 @@ class GenerateModel(Model):
         `Sampling`; the same seed gives the same text. Raises ConfigError.
         """
         sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
-        if self.codec.events:
-            if stop is not None:
-                raise ConfigError("stop: got a text to stop at, but this model writes events.")
-            return self.codec.decode(self._drawn(prompt, length, sampling, seed))
-        return "".join(self._pieces(prompt, length, sampling, checked_stops(stop), seed))
+        written = self._written(prompt, length, sampling, stop, seed)
+        return list(written) if self.codec.events else "".join(written)
 
     def tokens(
         self,
@@ -130,9 +127,7 @@ class GenerateModel(Model):
     ) -> Iterator[str]:
         """The same piece by piece, each as soon as it is certain; together they are what `generate` gives."""
         sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
-        if self.codec.events:
-            return (self.codec.token(number) for number in self._drawn(prompt, length, sampling, seed))
-        return self._pieces(prompt, length, sampling, checked_stops(stop), seed)
+        return self._written(prompt, length, sampling, stop, seed)
 
     def surprisal(self, sequence: Any) -> list[Surprise]:
         """The surprisal of every item of a text or a list of events, each given all before it."""
@@ -228,11 +223,17 @@ class GenerateModel(Model):
                 return
             yield number
 
-    def _pieces(
-        self, prompt: Any, length: int, sampling: Sampling, stops: tuple[str, ...], seed: int
+    def _written(
+        self, prompt: Any, length: int, sampling: Sampling, stop: str | Sequence[str] | None, seed: int
     ) -> Iterator[str]:
-        before = self.codec.encode(prompt)
-        return until(self._texts(before, self._drawn(prompt, length, sampling, seed)), stops)
+        """Events, or pieces of text up to the first string of `stop`. Raises ConfigError at once."""
+        stops = checked_stops(stop)
+        drawn = self._drawn(prompt, length, sampling, seed)
+        if not self.codec.events:
+            return until(self._texts(self.codec.encode(prompt), drawn), stops)
+        if stop is not None:
+            raise ConfigError("stop: got a text to stop at, but this model writes events.")
+        return (self.codec.token(number) for number in drawn)
 
     def _texts(self, before: list[int], drawn: Iterator[int]) -> Iterator[str]:
         """The text that each number adds to what stands before: words bring their space along."""

@@ -58,8 +58,7 @@ class Records:
         """
         if not 0.0 <= share < 1.0:
             raise ConfigError(f"share: got {share}, want 0 ≤ share < 1.")
-        groups = self._groups(by)
-        count = int(groups.max(initial=-1)) + 1
+        groups, count = self._groups(by), self.groups(by)
         held = min(max(round(share * count), 1), count - 1) if share else 0
         if share and count < 2:
             what = f"value in '{by}'" if by else "row"
@@ -68,6 +67,10 @@ class Records:
         chosen[np.random.default_rng(seed).permutation(count)[:held]] = True
         aside = chosen[groups]
         return self.take(np.flatnonzero(~aside)), self.take(np.flatnonzero(aside))
+
+    def groups(self, by: str = "") -> int:
+        """How many different values the column `by` has; rows, without one."""
+        return int(self._groups(by).max(initial=-1)) + 1
 
     def _groups(self, by: str) -> NDArray[np.int64]:
         if not by:

@@ -92,10 +92,10 @@ class Tag:
             self.word_dropout,
         )
 
-    def rows(self, data: Any, *, labelled: bool = True) -> Records:
+    def rows(self, data: Any, where: str = "data", *, labelled: bool = True) -> Records:
         """The task's columns of `data`. Raises DataError for what cannot be read."""
         labels = (self.labels,) if labelled else ()
-        return records(data, (self.tokens, *labels, *self.features))
+        return records(data, (self.tokens, *labels, *self.features), where)
 
     def codec(self, rows: Records) -> TagCodec:
         """The torch-free half, fitted on training rows. Raises DataError for rows that do not fit."""

@@ -11,6 +11,7 @@ import torch
 from statewise.core.errors import ConfigError
 from statewise.models.model import Model
 from statewise.nn.backbone import BackboneConfig
+from statewise.rows.records import Records
 from statewise.training.config import TrainConfig
 from statewise.training.problem import Problem
 from statewise.training.randomness import TorchStream
@@ -54,6 +55,21 @@ def seeded(settings: Settings, make: Callable[[], Made]) -> list[Made]:
         with TorchStream(settings.seed(number), torch.device("cpu")):
             made.append(make())
     return made
+
+
+def divided(
+    read: Callable[[Any, str], Records], data: Any, settings: Settings, by: str = ""
+) -> tuple[Records, Records | None]:
+    """Training rows and held-out ones: those given, or a share drawn by the seed; None where there are none.
+
+    `read` checks rows and names them in errors; rows of one value in the column `by` stay together.
+    """
+    rows = read(data, "data")
+    if settings.share is None:
+        return rows, read(settings.validation, "validation")
+    if not settings.share or rows.groups(by) < 2:
+        return rows, None
+    return rows.split(settings.share, settings.train.seed, by=by)
 
 
 class HeldOut(Problem[Any], Protocol):

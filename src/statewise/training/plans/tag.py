@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from statewise.models.tag import TagModel
 from statewise.nn.backbone import BackboneConfig
 from statewise.rows.records import Records
@@ -15,7 +13,7 @@ from statewise.tasks.tag import Tag, pooled
 from statewise.tasks.tag_calibration import calibrated
 from statewise.tasks.tag_problem import Sentences, TagProblem
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, seeded
+from statewise.training.plan import Kind, Settings, divided, seeded
 
 _SAMPLES = 2  # rows whose answers go into the bundle
 _SAMPLE_WORDS = 32  # of a live session
@@ -26,7 +24,7 @@ class TagPlan:
 
     def __init__(self, task: Tag, data: Any, settings: Settings) -> None:
         self.task, self.settings = task, settings
-        self.rows, self.held_out = _parts(task, data, settings)
+        self.rows, self.held_out = divided(task.rows, data, settings)
         self.codec = task.codec(self.rows)
         self.training = encoded(self.codec, self.rows)
         self.validation = encoded(self.codec, self.held_out) if self.held_out is not None else None
@@ -91,20 +89,6 @@ def _samples(model: TagModel, rows: Records) -> list[Any]:
         {model.codec.tokens: words, **{name: few[name][row] for name in names}}
         for row, words in enumerate(sentences)
     ]
-
-
-def _parts(task: Tag, data: Any, settings: Settings) -> tuple[Records, Records | None]:
-    """Training rows and held-out rows: those given, or a share of the sentences drawn at random."""
-    rows = task.rows(data)
-    if settings.share is None:
-        return rows, task.rows(settings.validation)
-    if not settings.share:
-        return rows, None
-    order = np.random.default_rng(settings.train.seed).permutation(len(rows))
-    count = min(max(round(settings.share * len(rows)), 1), len(rows) - 1)
-    if count < 1:
-        return rows, None
-    return rows.take(np.sort(order[count:])), rows.take(np.sort(order[:count]))
 
 
 KIND = Kind(

@@ -7,12 +7,11 @@ from typing import Any
 
 from statewise.models.translate import TranslateModel
 from statewise.nn.backbone import BackboneConfig
-from statewise.rows.records import Records
 from statewise.tasks.translate import Translate
 from statewise.tasks.translate_problem import Lesson, Pairs, TranslateProblem
 from statewise.tasks.translator import Translator
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, seeded
+from statewise.training.plan import Kind, Settings, divided, seeded
 
 _SAMPLES = 2  # rows whose translations go into the bundle
 
@@ -22,7 +21,7 @@ class TranslatePlan:
 
     def __init__(self, task: Translate, data: Any, settings: Settings) -> None:
         self.task, self.settings = task, settings
-        self.rows, self.held_out = _parts(task, data, settings)
+        self.rows, self.held_out = divided(task.rows, data, settings, by=task.source)
         self.codec = task.codec(self.rows)
         self.training = Pairs.of(self.codec, self.rows)
         self.validation = None if self.held_out is None else Pairs.of(self.codec, self.held_out)
@@ -64,16 +63,6 @@ class TranslatePlan:
             "vocabulary": [self.codec.source.size, self.codec.target.size],
             "cut": self.codec.cut(self.rows),
         }
-
-
-def _parts(task: Translate, data: Any, settings: Settings) -> tuple[Records, Records | None]:
-    """Training rows and held-out rows: those given, or a share of the source texts with all their targets."""
-    rows = task.rows(data)
-    if settings.share is None:
-        return rows, task.rows(settings.validation, "validation")
-    if not settings.share or len(set(rows[task.source])) < 2:
-        return rows, None
-    return rows.split(settings.share, settings.train.seed, by=task.source)
 
 
 KIND = Kind(
