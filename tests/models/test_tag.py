@@ -13,6 +13,7 @@ import pytest
 from tag_models import trained_tagger
 from tag_rows import tag_rows
 
+import statewise as sw
 from statewise.core.errors import BundleError, ConfigError, DataError, StreamError
 from statewise.models.loading import load
 from statewise.models.tag import TagModel, from_bundle
@@ -230,3 +231,9 @@ def test_answers_are_in_the_scheme_of_the_rows(scheme: str, given: str) -> None:
         assert answer["labels"] == (to_bioes(LABELS) if given == "bioes" else LABELS)
         assert min(answer["confidence"]) > 0.2
         assert [(span["start"], span["stop"]) for span in answer["spans"]] == [(3, 5), (6, 8)]
+
+
+def test_held_out_rows_of_their_own_are_named_in_errors() -> None:
+    ragged = {"tokens": [["a", "b"]], "labels": [["O"]]}
+    with pytest.raises(DataError, match=r"^tag: 1 label for 2 tokens \(validation, row 0\)\.$"):
+        sw.fit(sw.Tag(), {"tokens": [["a", "b"]] * 4, "labels": [["O", "X"]] * 4}, validation=ragged)
