@@ -106,6 +106,9 @@ class Checker {
                 return words == 6 && at[0] >= 0 && at[0] <= 3 && at[1] >= (at[0] == 3) &&
                        writable(at[2], 1, 0, at[0] == 3 ? 2 : at[1]) && inside(at[3], 1, 0, 2) && shared(at[4], at[1]) &&
                        at[4] >= 0 && (at[0] == 3 || (at[5] >= 0 && shared(at[5], 2 * int64_t(at[1]))));
+            case LOOKUP:
+                return words == 6 && at[5] >= 1 && writable(at[2], at[0], at[1], at[1]) && inside(at[3], 1, 0, at[0]) &&
+                       inside(at[4], at[5], at[1], at[1]);
             default: return false;
         }
     }

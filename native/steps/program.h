@@ -38,6 +38,7 @@ enum Code : int32_t {
     PRODUCT,  // batch, n, k, m, dst, a, 3 strides, b, 3 strides: dst[batch, n, m] = a[batch, n, k] b[batch, k, m]
     CELL,     // gates (4: LSTM, 3: GRU), units, hidden dst, cell dst, x, hidden, cell, matrix of x, matrix of hidden
     CLOCK,    // function (cos, sin, number, advance), count, dst, count in the state, offsets, factors (doubles)
+    LOOKUP,   // count, size, dst, ids, table, rows: dst[i, :] = table[ids[i], :], ids kept to 0 … rows - 1
     CODES
 };
 

@@ -27,6 +27,19 @@ void run_index(const int32_t* at, const int32_t* indices, const Frame& frame) {
     }
 }
 
+// Ids are floats: what is no number counts as 0.
+void run_lookup(const int32_t* at, const Frame& frame) {
+    const int64_t size = at[1], last = at[5] - 1;
+    for (int64_t row = 0; row < frame.rows; ++row) {
+        float* to = frame.at(at[2], row);
+        const float *ids = frame.at(at[3], row), *table = frame.at(at[4], row);
+        for (int64_t i = 0; i < at[0]; ++i, to += size) {
+            const int64_t id = ids[i] > 0 ? ids[i] < last ? int64_t(ids[i]) : last : 0;
+            std::memcpy(to, table + id * size, static_cast<size_t>(size) * sizeof(float));
+        }
+    }
+}
+
 void run_code(const sw_step& step, const Frame& frame) {
     const int32_t* at = step.code;
     for (const int32_t* end = at + step.sizes.code; at < end; at += 2 + at[1]) {
@@ -43,6 +56,7 @@ void run_code(const sw_step& step, const Frame& frame) {
             case PRODUCT: run_product(words, frame); break;
             case CELL: run_cell(words, step.packed, frame); break;
             case CLOCK: run_clock(words, frame); break;
+            case LOOKUP: run_lookup(words, frame); break;
             default: break;
         }
     }

@@ -35,7 +35,7 @@ def classify(**options: Any) -> Any:
 
 
 def tag(**options: Any) -> Any:
-    return sw.Tag(bidirectional=False, word_size=8, feature_size=4, filters=0, **options)
+    return sw.Tag(bidirectional=False, word_size=8, feature_size=4, filters=4, **options)
 
 
 CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
@@ -80,8 +80,8 @@ def test_a_bundle_replays_its_session(case: tuple[Model, Any], tmp_path: Any) ->
 
 
 @native
-def test_letters_have_no_native_form_and_auto_takes_another() -> None:
-    model = fitted(sw.Tag(bidirectional=False, word_size=8, feature_size=0, filters=4), TAGGED)
+def test_without_a_native_form_auto_takes_another_engine() -> None:
+    model = fitted(tag(letters="recurrence"), TAGGED)
     with pytest.raises(ConfigError, match=r"^native step: .*: use another engine\.$"):
         model.engine("native")
     assert type(model.engine()).__name__ == "TorchEngine"

@@ -24,7 +24,7 @@ _ALIGN = 16  # floats
 _GAP = 1 << 12  # between results under construction: no two are read as one
 CODES = (
     *("MAP", "COPY", "INDEX", "MATVEC", "REDUCE", "NORM", "SOFTMAX", "CUMSUM", "PRODUCT", "CELL"),
-    "CLOCK",
+    *("CLOCK", "LOOKUP"),
 )
 FUNCTIONS = (
     *("copy", "neg", "abs", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "square"),
@@ -45,6 +45,7 @@ _ADDRESSES: dict[str, tuple[tuple[int, ...], int]] = {
     "PRODUCT": ((4, 5, 9), 0),
     "CELL": ((2, 3, 4, 5, 6), 0),
     "CLOCK": ((2, 3, 4, 5), 0),
+    "LOOKUP": ((2, 3, 4), 0),
 }
 _WRITES: dict[str, tuple[int, ...]] = {
     "MAP": (3,),
@@ -60,6 +61,7 @@ _WRITES |= {
     "PRODUCT": (4,),
     "CELL": (2, 3),
     "CLOCK": (2,),
+    "LOOKUP": (2,),
 }
 
 

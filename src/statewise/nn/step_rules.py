@@ -323,12 +323,16 @@ def _convolution(
     dilation: Any,
     *rest: Any,
 ) -> Value:
-    """A convolution over time of [B, D, T] whose channels keep to themselves, tap after tap."""
-    taps = weight.shape[-1]
-    depthwise = x.ids.dim() == 3 and weight.shape[1] == 1 and rest[-1] == x.shape[1] == weight.shape[0]
-    if not depthwise or (list(stride), list(pad), list(dilation)) != ([1], [0], [1]):
-        raise Unknown("aten.convolution other than causal and channel by channel")
-    steps = x.ids.unfold(2, taps, 1)  # [B, D, T', taps]
+    """A convolution of [B, D, T] along T: every window through one matrix, or channel by channel."""
+    taps, groups = weight.shape[-1], rest[-1]
+    depthwise = weight.shape[1] == 1 and groups == x.shape[1] == weight.shape[0]
+    plain = x.ids.dim() == 3 and (list(stride), list(dilation), rest[0]) == ([1], [1], False)
+    if not plain or not (depthwise or groups == 1):
+        raise Unknown("aten.convolution with strides, gaps or groups, or of pictures")
+    steps = _pad(b, x, (pad[0], pad[0])).ids.unfold(2, taps, 1)  # [B, D, T', taps]
+    if groups == 1:
+        made = b.linear(Value(steps.transpose(1, 2).flatten(2)), weight.flatten(1), bias)
+        return Value(made.ids.transpose(1, 2))
     total: Operand = 0.0 if bias is None else bias[:, None]
     for tap in range(taps):
         total = b.apply("fma", Value(steps[..., tap]), weight[:, 0, tap, None], total)

@@ -189,6 +189,15 @@ class Builder:
         self.into.emit("MATVEC", to, rows, first, stride, many, number)
         return made
 
+    def lookup(self, ids: Value, table: int, rows: int, size: int) -> Value:
+        """`ids` [...] to the rows [..., size] that they choose of the table at that address."""
+        made = self.fresh((*ids.shape, size))
+        if made.ids.numel():
+            first = int(self.whole(ids).ids.reshape(-1)[0])
+            words = (ids.ids.numel(), size, int(made.ids.reshape(-1)[0]), first, table, rows)
+            self.into.emit("LOOKUP", *words)
+        return made
+
     def product(self, a: Value, b: Value) -> Value:
         """[P, N, K] times [P, K, M], both changing from step to step."""
         (batch, n, k), m = a.shape, b.shape[2]
