@@ -127,14 +127,15 @@ def ngrams(model: GenerateModel, train: str, test: str) -> dict[str, float]:
 def row(bar: Bar, run: str, runs: list[dict[str, float]], baseline: dict[str, float], text: str) -> Row:
     """What a run reached."""
     nats, minutes = fmean(each["nats"] for each in runs), fmean(each["cpu_minutes"] for each in runs)
-    spread = f" ± {stdev(each['nats'] for each in runs):.3f}, {len(runs)} seeds" if len(runs) > 1 else ""
+    spread = f" ± {stdev(each['nats'] for each in runs):.3f}" if len(runs) > 1 else ""
+    seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
     fit, best = RUNS[run]["fit"], min(baseline, key=baseline.__getitem__)
     size = f"{fit['cell']} {fit['num_layers']}×{fit['hidden_size']}, {runs[0]['parameters']:,.0f} parameters"
     return Row(
         f"{NAME}_{bar.minutes:02.0f}",
         f"Tiny Shakespeare, nats per character in {bar.minutes:.0f} CPU minutes ({size})",
         bar.text,
-        f"{nats:.3f} ({minutes:.1f} CPU min{spread}); {best}-grams {baseline[best]:.3f}",
+        f"{nats:.3f}{spread} ({minutes:.1f} CPU min{seeds}); {best}-grams {baseline[best]:.3f}",
         nats <= bar.nats and max(each["cpu_minutes"] for each in runs) <= bar.minutes,
         {"run": run, "runs": runs, "ngram_nats": baseline, "sample": text},
     )
@@ -160,7 +161,8 @@ def main() -> None:
             baseline = baseline or ngrams(model, train[:20_000] if options.quick else train, test)
     used = [(bar, bar.run if bar.run in runs else "short") for bar in BARS]
     found = [row(bar, run, runs[run], baseline, texts[run]) for bar, run in used]
-    write(f"quality.{NAME}", found, PROTOCOL, {"runs": RUNS}, options.quick, seeds=seeds)
+    trained_with = {run: seeds[run] for run in runs}
+    write(f"quality.{NAME}", found, PROTOCOL, {"runs": RUNS}, options.quick, seeds=trained_with)
 
 
 if __name__ == "__main__":

@@ -29,54 +29,45 @@ from statewise.training.plan import Settings
 from statewise.training.plans.generate import GeneratePlan
 
 NAME = "wikitext2"
+DEFAULT = "tied"
 RECIPES: dict[str, dict[str, Any]] = {
-    # All of it was chosen on the validation part, in trials of 50 to 120 processor seconds.
-    "small": {
+    # Chosen on the validation part. Plain clipped gradient descent was ahead of AdamW: 163 after 7 minutes,
+    # AdamW with more dropout 175 after 8. The groups of the softmax end where a step is cheapest.
+    "tied": {
         "task": {
             "softmax": "adaptive",
-            "cutoffs": (2000, 10000),
+            "tied": True,
+            "cutoffs": (1000, 4000, 10000, 18000),
             "embedding_size": 256,
             "locked_dropout": 0.2,
-            "readout_dropout": 0.3,
+            "readout_dropout": 0.2,
         },
-        "backbone": {"cell": "lstm", "hidden_size": 256, "num_layers": 2, "dropout": 0.3},
+        "backbone": {
+            "cell": "lstm",
+            "hidden_size": 256,
+            "num_layers": 2,
+            "dropout": 0.2,
+            "residual": False,
+        },
         "train": {
-            "epochs": 8,
-            "batch_size": 40,
-            "chunk_length": 70,
-            "learning_rate": 4e-3,
-            "average": 0.99,
-            "validate_every": 750,
+            "epochs": 6,
+            "batch_size": 20,
+            "chunk_length": 35,
+            "optimizer": "sgd",
+            "learning_rate": 6.0,
+            "schedule": "cosine",
+            "weight_decay": 0.0,
+            "gradient_clip": 0.25,
+            "average": 0.999,
+            "validate_every": 2984,
             "patience": 0,
             "threads": 1,
         },
     },
-    # The same with a lower rate and more that is dropped: "small" stops getting better after four passes.
-    "dropped": {
-        "task": {
-            "softmax": "adaptive",
-            "cutoffs": (2000, 10000),
-            "embedding_size": 256,
-            "embedding_dropout": 0.1,
-            "locked_dropout": 0.4,
-            "readout_dropout": 0.4,
-            "weight_drop": 0.2,
-        },
-        "backbone": {"cell": "lstm", "hidden_size": 256, "num_layers": 2, "dropout": 0.3},
-        "train": {
-            "epochs": 8,
-            "batch_size": 40,
-            "chunk_length": 70,
-            "learning_rate": 2e-3,
-            "weight_decay": 0.1,
-            "average": 0.99,
-            "validate_every": 750,
-            "patience": 0,
-            "threads": 1,
-        },
-    },
-    # AWD-LSTM of Merity et al. 2018 (test 65.8), with AdamW and a moving average of weights for NT-ASGD and a
-    # projection for its narrow last layer. It has not been run to its end.
+    # AWD-LSTM of Merity et al. 2018 (test 65.8), with a moving average of weights for NT-ASGD, a projection
+    # for its narrow last layer, and the rate of "tied" for its 30, as the embedding is scaled here. Its
+    # softmax is full: one large product suits a graphics card, and groups would save it little. It has not
+    # been run to its end.
     "awd": {
         "task": {
             "softmax": "full",
@@ -101,9 +92,10 @@ RECIPES: dict[str, dict[str, Any]] = {
             "epochs": 300,
             "batch_size": 80,
             "chunk_length": 70,
-            "optimizer": "adamw",
-            "learning_rate": 2e-3,
-            "weight_decay": 0.03,
+            "optimizer": "sgd",
+            "learning_rate": 6.0,
+            "schedule": "constant",
+            "weight_decay": 1.2e-6,
             "gradient_clip": 0.25,
             "average": 0.9995,
             "validate_every": 300,
@@ -111,7 +103,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         },
     },
 }
-BARS = {"small": 130.0, "dropped": 130.0, "awd": 70.0}
+BARS = {"tied": 130.0, "awd": 70.0}
 ORDER = 5
 _RANKED = 20_000  # words whose rank is looked at
 
@@ -152,7 +144,7 @@ def scores(model: GenerateModel, text: str) -> dict[str, float]:
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default=DEFAULT)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--validate", action="store_true", help="show no figure of the test part")
     options = parser.parse_args()
@@ -179,7 +171,7 @@ def main() -> None:
     baseline = f"{ORDER}-grams {figures[held]['ngram_perplexity']:.1f}"
     what = f"{backbone['cell']} {backbone['num_layers']}×{backbone['hidden_size']}"
     row = Row(
-        NAME if options.recipe == "small" else f"{NAME}_{options.recipe}",
+        NAME if options.recipe == DEFAULT else f"{NAME}_{options.recipe}",
         f"WikiText-2, test perplexity per word ({what}, {figures['parameters']:,} parameters)",
         f"≤ {bar:g} (AWD-LSTM 65.8: Merity et al. 2018)",
         f"{found:.1f} ({outcome['cpu_minutes']:.0f} CPU min); {baseline}",
@@ -189,7 +181,7 @@ def main() -> None:
     threads = f"{torch.get_num_threads()} thread(s), device {options.device}"
     protocol = PROTOCOL.format(recipe=options.recipe, threads=threads, order=ORDER, ranked=_RANKED)
     config = {"recipe": RECIPES[options.recipe], "train": to_mapping(plan.settings.train)}
-    name = f"quality.{NAME}" if options.recipe == "small" else f"quality.{NAME}_{options.recipe}"
+    name = f"quality.{NAME}" if options.recipe == DEFAULT else f"quality.{NAME}_{options.recipe}"
     write(name, [row], protocol, config, options.quick, seeds=(plan.settings.train.seed,))
 
 

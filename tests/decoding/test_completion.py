@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -25,8 +26,9 @@ def toy(seed: int, surfaces=SURFACES):
 
 
 def every_ending(step, log_probs, state, lexicon: Lexicon, typed: str, reach: int) -> dict[str, float]:
-    """The best log-probability of every ending, by going through all sequences of items."""
+    """The best log-probability of every ending given what is typed, by going through all sequences."""
     found: dict[str, float] = {}
+    given = 0.0 if typed else 1.0
     for length in range(1, reach + 1):
         for tokens in itertools.product(range(len(lexicon.surfaces)), repeat=length):
             text = "".join(lexicon.surfaces[token] for token in tokens)
@@ -43,9 +45,13 @@ def every_ending(step, log_probs, state, lexicon: Lexicon, typed: str, reach: in
             for token in tokens:
                 total += float(scores[0, token])
                 scores, memory = step(torch.tensor([token]), memory)
+            if len(text) - len(lexicon.surfaces[tokens[-1]]) < len(typed):  # just spelled
+                given += math.exp(total)
+            if text == typed:
+                continue
             total += float(scores[0][lexicon.opens].logsumexp(0))
             found[text] = max(found.get(text, -1e9), total)
-    return found
+    return {text: score - math.log(given) for text, score in found.items()}
 
 
 @pytest.mark.parametrize("typed", ["", " ", " a", "ab"])
@@ -79,5 +85,18 @@ def test_whole_words_are_looked_up() -> None:
 def test_what_begins_a_word_and_what_fits_to_letters() -> None:
     lexicon = Lexicon(("", "a", " a", "ab", "’s", ".", "abc"))
     assert lexicon.opens.tolist() == [True, False, True, False, False, True, False]
-    assert sorted(lexicon.consistent("ab")) == [1, 3, 6]
-    assert lexicon.consistent("x") == []
+    assert sorted(lexicon.spelling("ab")) == [3, 6]
+    assert lexicon.within("ab") == [1]
+    assert lexicon.spelling("x") == lexicon.within("x") == []
+
+
+def test_a_word_that_is_typed_is_no_ending_and_neither_is_a_space() -> None:
+    lexicon = Lexicon(("", "a", "ab", "abc", " ", " a", "  "))
+    step, log_probs, state = toy(0, lexicon.surfaces)
+    for typed in ("ab", " ", " a"):
+        made = endings(step, log_probs, state, lexicon, typed, k=20, reach=2)
+        assert made
+        assert all(ending.text[len(typed) :].strip() for ending in made)
+    whole = Lexicon(("", "a", "ab"), whole=True)
+    (only,) = endings(step, torch.tensor([[0.2, 0.2, 0.6]]).log(), state, whole, "a")
+    assert only == ("ab", pytest.approx(math.log(0.75)))

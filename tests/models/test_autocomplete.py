@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
+import torch
 from generate_rows import LINES, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import statewise as sw
 from statewise.core.errors import ConfigError
+from statewise.decoding.completion import Lexicon
 from statewise.evaluation.generate import typed
+from statewise.models.autocomplete import Autocomplete
 from statewise.models.generate import GenerateModel
 
 QUICK = sw.TrainConfig(steps=110, batch_size=8, chunk_length=24, learning_rate=2e-2, average=0.9)
 KINDS = ("characters", "words", "bpe")
+
+
+class Reading:
+    """A model whose state is what it has read."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def initial_state(self, batch: int):
+        return torch.zeros(0, dtype=torch.int64)
+
+    def step(self, x, state):
+        return torch.zeros(1, self.size), torch.cat((state, x))
+
+    def __call__(self, x, state):
+        return torch.zeros(1, x.shape[1], self.size), torch.cat((state, x[0]))
 
 
 def fitted(kind: str) -> GenerateModel:
@@ -90,6 +112,60 @@ def test_keys_are_counted(model):
 
 def test_typing_with_suggestions_saves_keys(model):
     assert 0.2 < typed(model, text(4, seed=3)) < 0.9
+
+
+def byte_pairs(models) -> GenerateModel:
+    if "bpe" not in models:
+        models["bpe"] = fitted("bpe")
+    return models["bpe"]
+
+
+PIECES = st.sampled_from(["a", "the", "ki", " ", "  ", "\n", "\n\n", "'s", "'", "!", "1", "é", "\t"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=12), documents=st.booleans())
+def test_byte_pairs_are_read_word_by_word_as_they_are_cut_at_once(models, pieces, documents):
+    written = "".join(pieces)
+    codec = replace(byte_pairs(models).codec, documents=documents)
+    board = Autocomplete(Reading(codec.size), codec)
+    for letter in written:
+        board.type(letter)
+    last = board._kept[-1]
+    assert last.state.tolist() == [codec.start, *codec.encode(written[: last.read])]
+    assert not any(letter in " \t\n" for letter in written[last.read :].lstrip())
+
+
+def test_what_byte_pairs_have_read_is_how_the_finished_word_begins(models):
+    model = byte_pairs(models)
+    whole = "the king is here\n\nthe queen"
+    cut = model.codec.encode(whole)
+    for end in range(whole.index("is"), len(whole)):
+        read = model.complete(whole[:end], k=1)._kept[-1].read
+        made = model.codec.encode(whole[:read])
+        assert read > 0
+        assert cut[: len(made)] == made
+
+
+def test_an_open_word_is_as_likely_as_all_its_cuts_say(models):
+    model, before = byte_pairs(models), "long live the"
+    (best,) = model.complete(f"{before} k", k=1).suggestions
+    surfaces, ids = model.codec.surfaces, model.codec.encode(before)
+    place = len(ids)
+
+    def probability(more, allowed):
+        """Of some items after `before`, and of `allowed` ones after these."""
+        *_, (_, log_probs) = model.readings([*ids, *more, 0])
+        chosen = [log_probs[place + i, number] for i, number in enumerate(more)]
+        return math.exp(float(sum(chosen) + log_probs[-1][allowed].logsumexp(0)))
+
+    word = model.codec.encode(f"{before} {best.word}")[place:]  # the likeliest cut
+    end = probability(word, Lexicon(surfaces).opens)
+    space = [surfaces.index(" ")]
+    given = probability([], [i for i, text in enumerate(surfaces) if text.startswith(" k")])
+    given += probability(space, [i for i, text in enumerate(surfaces) if text.startswith("k")])
+    assert best.probability == pytest.approx(end / given, abs=1e-4)
+    assert best.probability > 0.8
 
 
 def test_what_cannot_be_done_is_told(model):

@@ -170,6 +170,22 @@ def test_a_live_session_tells_what_comes_and_how_surprising_it_was(characters, e
     assert seen[-1].answer["next"][0]["item"] == characters.predict([line], k=1)[0]["next"][0]
 
 
+@pytest.mark.parametrize("engine", ["native", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_a_tied_softmax_in_groups_runs_compiled(engine):
+    if engine == "native" and extension() is None:
+        pytest.skip("the kernels are not built")
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    groups = {"softmax": "adaptive", "cutoffs": (6, 9)}
+    model = fitted({"text": [text()]}, tokenizer="words", embedding_size=12, train=ONCE, **groups)
+    line = "the queen is here"
+    stream = model.stream(engine=engine)
+    seen = [stream.update(word) for word in line.split()]
+    want = [one.bits for one in model.surprisal(line)]
+    assert [event.answer["bits"] for event in seen] == pytest.approx(want, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["characters", "words", "events"])
 def test_live_sessions_hold_what_streams_hold(name, request):
     data = log(5, seed=1) if name == "events" else {"text": [text(3, seed=1)]}

@@ -100,10 +100,12 @@ def test_draws_repeat_with_the_seed() -> None:
     torch.testing.assert_close(embedding(x), first)
 
 
-@pytest.mark.parametrize(("input_size", "parameters"), [(E, 1), (4, 2)])
-def test_a_tied_readout_shares_the_weight(input_size: int, parameters: int) -> None:
+@pytest.mark.parametrize(
+    ("input_size", "projected", "parameters"), [(E, False, 1), (E, True, 2), (4, False, 2)]
+)
+def test_a_tied_readout_shares_the_weight(input_size: int, projected: bool, parameters: int) -> None:
     embedding = TokenEmbedding(V, E)
-    readout = TokenReadout(input_size, embedding)
+    readout = TokenReadout(input_size, embedding, projected=projected)
     assert len(list(readout.parameters())) == parameters
     x = torch.randn(3, 5, input_size)
     inner = x if readout.project is None else x @ readout.project.weight.T

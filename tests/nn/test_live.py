@@ -171,7 +171,8 @@ def test_export_is_quiet_repeatable_and_names_no_file(
     assert again == graph
     assert b".py" not in graph
     assert b"stack_trace" not in graph
-    assert logging.getLogger("torch.onnx").level == logging.NOTSET
+    for name in ("torch.onnx", "onnxscript"):
+        assert logging.getLogger(name).level == logging.NOTSET
 
 
 def test_export_of_what_cannot_be_traced_says_so() -> None:

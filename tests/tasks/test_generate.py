@@ -34,11 +34,12 @@ def draw(batch: int, time: int) -> torch.Tensor:
     [
         network,
         lambda: network(softmax="adaptive", cutoffs=(5,)),
+        lambda: network(softmax="adaptive", cutoffs=(5,), tied=False),
         lambda: network(tied=False, weight_drop=0.5, readout_dropout=0.5, locked_dropout=0.5).eval(),
         lambda: LanguageModel([network(), network()]),
         lambda: LiveLanguageModel(LanguageModel([network()]), start=3),
     ],
-    ids=["tied", "adaptive", "dropouts", "members", "live"],
+    ids=["tied", "adaptive", "groups", "dropouts", "members", "live"],
 )
 def test_the_law(make):
     sw.testing.check_recurrence(make, draw, time=7)
@@ -55,6 +56,17 @@ def test_the_law(make):
 )
 def test_the_task_holds_what_tasks_hold(task, data):
     sw.testing.check_task(task, data)
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_tied_vectors_do_not_make_an_item_expect_itself(softmax):
+    torch.manual_seed(0)
+    config = LanguageConfig(32, softmax=softmax, cutoffs=(20,))
+    made = LanguageNetwork(60, BackboneConfig("gru", 32, 2), config).eval()
+    with torch.no_grad():
+        log_probs, _ = made(torch.arange(60).unsqueeze(1))
+    again = log_probs[:, 0].diagonal().exp()
+    assert again.mean() < 3 / 60
 
 
 def test_the_live_step_is_surprised_by_what_the_whole_says():

@@ -67,6 +67,12 @@ def pairs() -> Rows:
     return [{"source": " ".join(line), "target": " ".join(reversed(line))} for line in lines()]
 
 
+def logged() -> Rows:
+    """A log whose sequences lie apart, one event a row."""
+    found = [{"who": len(line), "what": word} for line in lines() for word in line]
+    return found[::2] + found[1::2]
+
+
 CAUSAL = Classify(bidirectional=False)
 
 
@@ -79,6 +85,7 @@ CAUSAL = Classify(bidirectional=False)
         (Tag(bidirectional=False), tagged),
         (Tag(), spans),
         (Generate(documents=True), texts),
+        (Generate(items="what", by="who"), logged),
         (Translate(), pairs),
         (Translate(attention="summary"), pairs),
     ],

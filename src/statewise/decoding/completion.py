@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,10 @@ from statewise.state import State
 
 
 class Ending(NamedTuple):
-    """The letters of a word from where the search began, and their log-probability, its end included."""
+    """The letters of a word from where the search began, and its log-probability given those that are typed.
+
+    That the word ends there is part of it.
+    """
 
     text: str
     log_prob: float
@@ -41,16 +45,16 @@ class Lexicon:
         """The items that go on with a word."""
         return torch.nonzero(~self.opens).flatten().tolist()
 
-    def consistent(self, letters: str) -> list[int]:
-        """Items that begin with `letters`, and items that `letters` begin with."""
+    def spelling(self, letters: str) -> list[int]:
+        """Items that begin with `letters`."""
         first = bisect_left(self._sorted, (letters, -1))
-        found = []
-        for surface, number in self._sorted[first:]:
-            if not surface.startswith(letters):
-                break
-            found.append(number)
+        rest = (self._sorted[place] for place in range(first, len(self._sorted)))
+        return [number for _, number in takewhile(lambda one: one[0].startswith(letters), rest)]
+
+    def within(self, letters: str) -> list[int]:
+        """Items that `letters` begin with, and that are shorter."""
         starts = (letters[:end] for end in range(1, len(letters)))
-        return found + [self._numbers[start] for start in starts if start in self._numbers]
+        return [self._numbers[start] for start in starts if start in self._numbers]
 
     @cached_property
     def _sorted(self) -> list[tuple[str, int]]:
@@ -78,17 +82,22 @@ def endings(
     k: int = 3,
     reach: int = 16,
 ) -> list[Ending]:
-    """The `k` likeliest words, best first, that begin with the letters `typed`.
+    """The `k` likeliest words, best first, that begin with the letters `typed` and go on after them.
 
     `log_probs` [1, V] and `state` stand before those letters; where they are read already, `typed` is empty
-    and an ending is the rest of the word. A word has at most `reach` items, so the cost is bounded.
+    and an ending is the rest of the word. The letters may be spelled by any items, so what is found does not
+    depend on how an open word would be cut. A word has at most `reach` items, so the cost is bounded.
     """
     width = max(2 * k, 4)
     open_words, done = [_Open("", 0.0, 0)], dict[str, float]()
+    reached = [0.0] if not typed else list[float]()  # log-probabilities of the ways to spell what is typed
     for _ in range(reach):
+        short = [one for one in open_words if len(one.text) < len(typed)]
+        reached += [_spelled(one, log_probs, lexicon, typed) for one in short]
         grown = sorted(_grown(open_words, log_probs, lexicon, typed, width), key=lambda one: -one[1])[:width]
         if lexicon.whole:
-            return [Ending(text, score) for text, score, _, _ in grown[:k]]
+            done = {text: score for text, score, _, _ in grown if text != typed}
+            break
         best = sorted(done.values(), reverse=True)[:k]
         if not grown or (len(best) == k and best[-1] >= grown[0][1]):  # what grows only gets less likely
             break
@@ -97,10 +106,11 @@ def endings(
         open_words = [_Open(text, score, row) for row, (text, score, _, _) in enumerate(grown)]
         ends = log_probs.masked_fill(~lexicon.opens, -math.inf).logsumexp(-1).tolist()
         for one, end in zip(open_words, ends, strict=True):
-            if len(one.text) >= len(typed):
+            if one.text[len(typed) :].strip():
                 done[one.text] = max(done.get(one.text, -math.inf), one.log_prob + end)
+    given = float(torch.tensor(reached).logsumexp(0)) if reached else 0.0
     ranked = sorted(done.items(), key=lambda item: -item[1])
-    return [Ending(text, score) for text, score in ranked[:k]]
+    return [Ending(text, score - given) for text, score in ranked[:k]]
 
 
 def _grown(
@@ -110,7 +120,9 @@ def _grown(
     made = []
     for one in open_words:
         missing = typed[len(one.text) :]
-        allowed = lexicon.consistent(missing) if missing or lexicon.whole else lexicon.inside
+        allowed = lexicon.inside
+        if missing or lexicon.whole:
+            allowed = lexicon.spelling(missing) + lexicon.within(missing)
         if not allowed:
             continue
         places = torch.tensor(allowed)
@@ -119,6 +131,12 @@ def _grown(
             token = allowed[place]
             made.append((one.text + lexicon.surfaces[token], one.log_prob + score, one.row, token))
     return made
+
+
+def _spelled(one: _Open, log_probs: Tensor, lexicon: Lexicon, typed: str) -> float:
+    """The log-probability of the items that spell all that is missing of what is typed."""
+    items = torch.tensor(lexicon.spelling(typed[len(one.text) :]), dtype=torch.int64)
+    return one.log_prob + float(log_probs[one.row][items].logsumexp(0)) if len(items) else -math.inf
 
 
 def _inside(letter: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -25,6 +26,16 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "min_p": (lambda value: 0 <= value <= 1, "a share from 0 (off) to 1"),
     "repetition_penalty": (lambda value: 1 <= value < math.inf, "a number of at least 1 (1: off)"),
 }
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The settings of `Sampling`, for functions that pass them on."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from statewise.rows.text.words import Words
 from statewise.state import State
 from statewise.tasks.language_model import LanguageModel
 
+_SPACES = " \t\n\r"  # what both the byte pairs' own cut and Python call space
 _HISTORY = 128  # states kept, so many keystrokes (of words: spaces) can be taken back at no cost
 
 
 class Suggestion(NamedTuple):
-    """A word, the letters of it that are not typed yet, and how likely it is."""
+    """A word, the letters of it that are not typed yet, and how likely it is given those that are."""
 
     word: str
     adds: str
@@ -34,7 +35,6 @@ class _Saved(NamedTuple):
     """What stood after the first `read` letters."""
 
     read: int
-    ids: tuple[int, ...]  # of byte pairs, which are cut anew as the text grows; else empty
     log_probs: Tensor  # [1, V]
     state: State
 
@@ -43,8 +43,10 @@ class Autocomplete:
     """`type`, `backspace` and `accept` letters of one text; `suggestions` are words that may come.
 
     Every keystroke costs the same, however long the text: a character model reads the letter, a word model
-    looks up the letters of the open word, and words are read when they are complete. `keys` counts the keys
-    pressed since the start, `saved` is the share of letters that needed none. Raises ConfigError.
+    looks up the letters of the open word, and words are read when they are complete. Byte pairs are read up
+    to the last place where a part surely ends; the letters after it, spaces too, may yet be cut another way,
+    so they are searched for among the parts that spell them. `keys` counts the keys pressed since the start,
+    `saved` is the share of letters that needed none. Raises ConfigError.
     """
 
     def __init__(self, model: LanguageModel, codec: GenerateCodec, k: int = 3, text: str = "") -> None:
@@ -105,7 +107,7 @@ class Autocomplete:
         self._text, self._found = text, None
         while self._kept and self._kept[-1].read > self._end(text):
             self._kept.pop()
-        if not self._kept or not self._fits(text):
+        if not self._kept:
             self._begin()
         for end in self._ends(text)[-_HISTORY:]:
             self._read(text, end)
@@ -113,18 +115,20 @@ class Autocomplete:
     def _read(self, text: str, end: int) -> None:
         """Read on to `end` letters, and keep the state."""
         last = self._kept[-1]
-        ids: tuple[int, ...] = ()
-        if isinstance(self._codec.reader, BytePairs):
-            ids = tuple(self._codec.encode(text[:end]))
-            new = list(ids[len(last.ids) :])
-        else:
-            new = self._codec.encode(text[last.read : end])
+        new = self._numbers(text[last.read : end], last.read)
         log_probs, state = last.log_probs, last.state
         if new:
             with torch.inference_mode():
                 made, state = self._model(torch.tensor([new]), state)
             log_probs = made[:, -1]
-        self._kept.append(_Saved(end, ids, log_probs, state))
+        self._kept.append(_Saved(end, log_probs, state))
+
+    def _numbers(self, letters: str, place: int) -> list[int]:
+        """The numbers of letters that stand at a place of the text."""
+        reader = self._codec.reader
+        if isinstance(reader, BytePairs) and place > 0:
+            return reader.encode_on(letters)
+        return self._codec.encode(letters)
 
     def _begin(self) -> None:
         """Keep the state before the first letter."""
@@ -132,35 +136,31 @@ class Autocomplete:
         with torch.inference_mode():
             start = torch.tensor([self._codec.start])
             log_probs, state = self._model.step(start, self._model.initial_state(1))
-        self._kept.append(_Saved(0, (), log_probs, state))
-
-    def _fits(self, text: str) -> bool:
-        """Whether the newest state belongs to the beginning of `text`: byte pairs may be cut differently."""
-        last = self._kept[-1]
-        if not isinstance(self._codec.reader, BytePairs):
-            return True
-        return tuple(self._codec.encode(text[: self._end(text)]))[: len(last.ids)] == last.ids
+        self._kept.append(_Saved(0, log_probs, state))
 
     def _end(self, text: str) -> int:
         """How many letters of a text can be read: all, or those before the word that is open."""
         if isinstance(self._codec.reader, Characters):
             return len(text)
-        for place in range(len(text) - 1, -1, -1):
-            if text[place].isspace():
-                return self._after(text[place], place)
-        return 0
+        return next((end for place in range(len(text) - 1, -1, -1) if (end := self._rest(text, place))), 0)
 
     def _ends(self, text: str) -> list[int]:
         """Where reading may rest on the way to there: after every letter, or after every word."""
         first = self._kept[-1].read
         if isinstance(self._codec.reader, Characters):
             return list(range(first + 1, len(text) + 1))
-        spaces = ((place, text[place]) for place in range(first, len(text)) if text[place].isspace())
-        return [end for place, letter in spaces if (end := self._after(letter, place)) > first]
+        return [end for place in range(first, len(text)) if (end := self._rest(text, place)) > first]
 
-    def _after(self, space: str, place: int) -> int:
-        """Letters read at a space: with it, unless it belongs to the next word, as in byte pairs."""
-        return place if isinstance(self._codec.reader, BytePairs) and space == " " else place + 1
+    def _rest(self, text: str, place: int) -> int:
+        """How many letters can be read because of the one at a place; 0 for none.
+
+        A space ends the word before it. To byte pairs it belongs to what comes next, and with more spaces it
+        may make one part; but nothing that follows changes how the letters before the first space are cut.
+        """
+        if not isinstance(self._codec.reader, BytePairs):
+            return place + 1 if text[place].isspace() else 0
+        ends = place > 0 and text[place] in _SPACES and not text[place - 1].isspace()
+        return place if ends else 0
 
     def _search(self) -> list[Suggestion]:
         last, text = self._kept[-1], self._text

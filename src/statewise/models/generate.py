@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from statewise.bundle import Bundle, TensorSpec
 from statewise.core.errors import ConfigError
-from statewise.decoding.sampling import Sampling, sample
+from statewise.decoding.sampling import Sampling, SamplingOptions, sample
 from statewise.decoding.stopping import checked_stops, until
 from statewise.metrics.language import bits_per_unit, perplexity
 from statewise.models.autocomplete import Autocomplete
@@ -24,6 +24,7 @@ from statewise.models.restoring import restored
 from statewise.nn.backbone import BackboneConfig
 from statewise.rows.frame_like import frame_like
 from statewise.rows.generate import GenerateCodec
+from statewise.rows.records import Records
 from statewise.rows.text.byte_pairs import BytePairs
 from statewise.rows.text.vocabulary import EOS
 from statewise.state import State
@@ -39,6 +40,13 @@ class Surprise(NamedTuple):
 
     token: str
     bits: float
+
+
+class Writing(SamplingOptions, total=False):
+    """What `generate` and `tokens` can be told."""
+
+    stop: str | Sequence[str] | None
+    seed: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,26 +98,23 @@ class GenerateModel(Model):
             columns[name] = [answer[name] for answer in answers]
         return frame_like(columns, data)
 
-    def generate(
-        self,
-        prompt: Any = "",
-        length: int = 200,
-        *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
-        stop: str | Sequence[str] | None = None,
-        seed: int = 0,
-    ) -> Any:
+    def answered(self, rows: Records) -> list[list[int]]:
+        """The numbers of the rows behind each answer: of a log those of a sequence."""
+        if not self.task.by:
+            return super().answered(rows)
+        found: dict[Any, list[int]] = {}
+        for row, key in enumerate(rows[self.task.by]):
+            found.setdefault(key, []).append(row)
+        return list(found.values())
+
+    def generate(self, prompt: Any = "", length: int = 200, **settings: Unpack[Writing]) -> Any:
         """A continuation of `prompt`: a text of at most `length` items, or a list of events.
 
-        It ends before the first string of `stop`, and where a document ends. The settings are those of
-        `Sampling`; the same seed gives the same text. Raises ConfigError.
+        Settings, all with a default: those of `Sampling` (`temperature`, `top_k`, `top_p`, `min_p`,
+        `repetition_penalty`), `stop`, one string or several before the first of which the text ends, and
+        `seed`: the same seed gives the same text. A document also ends by itself. Raises ConfigError.
         """
-        sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
-        written = self._written(prompt, length, sampling, stop, seed)
+        written = self.tokens(prompt, length, **settings)
         return list(written) if self.codec.events else "".join(written)
 
     def tokens(
@@ -117,17 +122,18 @@ class GenerateModel(Model):
         prompt: Any = "",
         length: int = 200,
         *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        **sampling: Unpack[SamplingOptions],
     ) -> Iterator[str]:
         """The same piece by piece, each as soon as it is certain; together they are what `generate` gives."""
-        sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
-        return self._written(prompt, length, sampling, stop, seed)
+        stops = checked_stops(stop)
+        drawn = self._drawn(prompt, length, Sampling(**sampling), seed)
+        if not self.codec.events:
+            return until(self._texts(self.codec.encode(prompt), drawn), stops)
+        if stop is not None:
+            raise ConfigError("stop: got a text to stop at, but this model writes events.")
+        return (self.codec.token(number) for number in drawn)
 
     def surprisal(self, sequence: Any) -> list[Surprise]:
         """The surprisal of every item of a text or a list of events, each given all before it."""
@@ -222,18 +228,6 @@ class GenerateModel(Model):
             if self.codec.documents and number == EOS:
                 return
             yield number
-
-    def _written(
-        self, prompt: Any, length: int, sampling: Sampling, stop: str | Sequence[str] | None, seed: int
-    ) -> Iterator[str]:
-        """Events, or pieces of text up to the first string of `stop`. Raises ConfigError at once."""
-        stops = checked_stops(stop)
-        drawn = self._drawn(prompt, length, sampling, seed)
-        if not self.codec.events:
-            return until(self._texts(self.codec.encode(prompt), drawn), stops)
-        if stop is not None:
-            raise ConfigError("stop: got a text to stop at, but this model writes events.")
-        return (self.codec.token(number) for number in drawn)
 
     def _texts(self, before: list[int], drawn: Iterator[int]) -> Iterator[str]:
         """The text that each number adds to what stands before: words bring their space along."""

@@ -22,6 +22,7 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.nn.live import LiveStep, TorchEngine, export_onnx
 from statewise.nn.native_step import step_program, verified
 from statewise.recurrence import Recurrence
+from statewise.rows.records import Records
 from statewise.streaming.engines import Engine
 from statewise.streaming.items import ItemStream
 from statewise.streaming.native_engine import NativeEngine
@@ -65,6 +66,11 @@ class Model(ABC):
     @abstractmethod
     def predict(self, data: Any) -> Any:
         """The model's answers to rows: a frame of the library of `data`, or a list for a list."""
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What was trained, one by one: the members."""
+        return list(self.network.get_submodule("members").children())
 
     @property
     def streams_live(self) -> bool:
@@ -115,6 +121,10 @@ class Model(ABC):
     def items(self, data: Any) -> list[list[Any]]:
         """The rows of `data` as the items that a live source sends of them, one list per sequence."""
         raise ConfigError(f"items: a model of kind '{self.kind}' does not read items one at a time.")
+
+    def answered(self, rows: Records) -> list[list[int]]:
+        """The numbers of the rows behind each answer of `predict`: one, unless a sequence is many rows."""
+        return [[row] for row in range(len(rows))]
 
     def streams(self, engine: EngineName = "auto") -> Streams[Any]:
         """Live sessions of many sequences, by name."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from statewise.cells.start import check_rate, keep_mask
 from statewise.core.errors import ConfigError, ShapeError
+from statewise.ops.linear import linear
 
 _PAD, _UNK = 0, 1
 
@@ -96,19 +97,23 @@ class TokenReadout(nn.Module):
     """Vectors [..., input_size] to logits [..., V]; tied, its weight is that of `embedding`.
 
     logits = E P x + b with E [V, E] the embedding's own weight (Press and Wolf 2017; Inan et al. 2017) and
-    P [E, input_size] a projection, left out where the sizes agree. Not tied, E P is a weight of its own.
+    P [E, input_size] a projection, left out where the sizes agree unless it is asked for: `projected`. Not
+    tied, E P is a weight of its own.
     """
 
     project: nn.Linear | None
     weight: nn.Parameter | None
 
-    def __init__(self, input_size: int, embedding: TokenEmbedding, *, tied: bool = True) -> None:
+    def __init__(
+        self, input_size: int, embedding: TokenEmbedding, *, tied: bool = True, projected: bool = False
+    ) -> None:
         super().__init__()
         self.input_size = input_size
         # In a tuple, so that the shared weight is counted, saved and averaged once: by the embedding.
         self._tied: tuple[TokenEmbedding, ...] = (embedding,) if tied else ()
-        differs = tied and input_size != embedding.embedding_size
-        self.project = nn.Linear(input_size, embedding.embedding_size, bias=False) if differs else None
+        width = embedding.embedding_size
+        wanted = tied and (projected or input_size != width)
+        self.project = nn.Linear(input_size, width, bias=False) if wanted else None
         self.weight = None if tied else nn.Parameter(torch.empty(embedding.vocabulary_size, input_size))
         self.bias = nn.Parameter(torch.zeros(embedding.vocabulary_size))
         if self.weight is not None:
@@ -122,7 +127,7 @@ class TokenReadout(nn.Module):
         if self.project is not None:
             x = self.project(x)
         weight = self.weight if self.weight is not None else self._tied[0].weight
-        return functional.linear(x, weight, self.bias)
+        return linear(x, weight, self.bias)
 
 
 def token_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -177,13 +177,15 @@ def _stripped(model: Any) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Mute what the exporter says about its own internals: missing torchvision, torch's own deprecations."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    """Mute what the exporter says about its internals: missing torchvision, deprecations, what it kept."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from statewise.nn.backbone import Backbone, BackboneConfig
 from statewise.nn.embedding import LockedDropout, TokenEmbedding
-from statewise.nn.vocabulary_readout import AdaptiveSoftmax, FullSoftmax, VocabularyReadout
+from statewise.nn.vocabulary_readout import (
+    AdaptiveSoftmax,
+    FullSoftmax,
+    TiedAdaptiveSoftmax,
+    VocabularyReadout,
+)
 from statewise.nn.weight_drop import check_weight_drop, forward_dropped
 from statewise.recurrence import Recurrence, zero_padding
 from statewise.state import State
@@ -88,6 +93,8 @@ class LanguageNetwork(Recurrence):
 
 
 def _readout(input_size: int, embedding: TokenEmbedding, config: LanguageConfig) -> VocabularyReadout:
+    if config.softmax == "adaptive" and config.tied:
+        return TiedAdaptiveSoftmax(input_size, embedding, config.cutoffs)
     if config.softmax == "adaptive":
         return AdaptiveSoftmax(input_size, embedding.vocabulary_size, config.cutoffs)
     return FullSoftmax(input_size, embedding, tied=config.tied)

@@ -112,17 +112,19 @@ def _rows_of(chunk: Chunk, rows: Sequence[int]) -> Chunk:
 
 
 def _check_answers(model: Model, data: Any) -> None:
-    """Law 5: a row's answer is the same whatever rows are answered with it."""
+    """Law 5: an answer is the same whatever else is answered with it."""
     rows = model.task.rows(data)
-    count = min(_ANSWERED, len(rows))
-    few = [{name: rows[name][row] for name in rows.columns} for row in range(count)]
-    together = model.predict(few)
-    for row, one in enumerate(few):
-        (alone,) = model.predict([one])
-        if place := _difference(together[row], alone, "answer"):
-            raise LawError(
-                f"{type(model).__name__} breaks law 5 (rows are independent): {place} ({rows.place(row)})."
-            )
+    groups = model.answered(rows)[:_ANSWERED]
+
+    def taken(numbers: Sequence[int]) -> list[dict[str, Any]]:
+        return [{name: rows[name][row] for name in rows.columns} for row in numbers]
+
+    together = model.predict(taken(sorted(row for group in groups for row in group)))
+    for answer, group in zip(together, groups, strict=True):
+        (alone,) = model.predict(taken(group))
+        if place := _difference(answer, alone, "answer"):
+            at = rows.place(group[0])
+            raise LawError(f"{type(model).__name__} breaks law 5 (rows are independent): {place} ({at}).")
 
 
 def _difference(one: Any, other: Any, path: str) -> str:

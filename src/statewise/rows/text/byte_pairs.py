@@ -67,6 +67,11 @@ class BytePairs:
         ids: list[int] = self._coder.encode(_prepared(text, self.lowercase)).ids
         return ids
 
+    def encode_on(self, text: str) -> list[int]:
+        """The numbers of a text that goes on after another: no space is put before it."""
+        ids: list[int] = self._coder.encode(_prepared(text, self.lowercase)[1:]).ids
+        return ids
+
     def sample(self, text: str, rng: np.random.Generator, dropout: float = 0.1) -> list[int]:
         """The numbers of a text where each joining is left out with probability `dropout`, for training.
 
