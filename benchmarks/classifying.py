@@ -17,7 +17,6 @@ from benchmarks.recording import CACHE, Row, arguments, write
 from statewise.evaluation.classify import details
 from statewise.metrics.classification import accuracy
 from statewise.models.classify import ClassifyModel
-from statewise.nn.temperature import softmax
 from statewise.tasks.classify_problem import logits_of
 
 Columns = Mapping[str, list[Any]]
@@ -96,16 +95,28 @@ def trained(
 
 def alone(model: ClassifyModel, data: Columns) -> list[float]:
     """Accuracy of every member by itself."""
-    rows = model.task.rows(data)
-    arrays, target = model.codec.encode(rows), model.codec.target(rows)
-    each = [softmax(logits_of(member, arrays)).argmax(axis=1) for member in model.classifier.parts]
-    return [accuracy(target, chosen) for chosen in each]
+    return [_share_right(model, network, data) for network in model.classifier.networks]
+
+
+def n_grams(models: Sequence[ClassifyModel], data: Columns) -> dict[str, list[float]]:
+    """How much the runs of words count in each model, and their accuracy by themselves."""
+    beside = [(model, wide) for model in models if (wide := model.classifier.wide) is not None]
+    return {
+        "share": [float(model.classifier.mixture.share) for model, _ in beside],
+        "accuracy": [_share_right(model, wide, data) for model, wide in beside],
+    }
 
 
 def right(model: ClassifyModel, data: Columns) -> float:
     """Accuracy of the model."""
     rows = model.task.rows(data)
     return accuracy(model.codec.target(rows), model.probabilities_of(rows).argmax(axis=1))
+
+
+def _share_right(model: ClassifyModel, part: Any, data: Columns) -> float:
+    rows = model.task.rows(data)
+    chosen = logits_of(part, model.codec.encode(rows)).argmax(axis=1)
+    return accuracy(model.codec.target(rows), chosen)
 
 
 def main(study: Study, doc: str | None, train: Columns, validation: Any, test: Columns) -> None:
@@ -129,10 +140,8 @@ def main(study: Study, doc: str | None, train: Columns, validation: Any, test: C
     print(report)
     singles = [share for model in models for share in alone(model, test)]
     row = _row(study, report, singles, [cpu for _, cpu in found])
-    row = replace(
-        row,
-        figures={**row.figures, "parameters": _parameters(models[0]), "classes": _classes(models[0], test)},
-    )
+    further = {"parameters": _parameters(models[0]), "classes": _classes(models[0], test)}
+    row = replace(row, figures={**row.figures, "n_grams": n_grams(models, test), **further})
     write(
         f"quality.{study.name}",
         [row],
@@ -167,7 +176,7 @@ def _row(study: Study, report: Any, singles: Sequence[float], cpu: Sequence[floa
 
 def _parameters(model: ClassifyModel) -> int:
     """Weights of one member."""
-    return sum(weight.numel() for weight in model.classifier.parts[0].parameters())
+    return sum(weight.numel() for weight in model.classifier.networks[0].parameters())
 
 
 def _classes(model: ClassifyModel, test: Columns) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from benchmarks.recording import CACHE
 from statewise.metrics.classification import expected_calibration_error
 from statewise.metrics.tagging import SpanScore, scores_of, token_accuracy
 from statewise.models.tag import TagModel
+from statewise.nn.backbone import BackboneConfig
 from statewise.rows.text.platt import AS_THEY_ARE
 from statewise.rows.text.spans import spans
 from statewise.tasks.tag import Tag, pooled
@@ -21,29 +22,53 @@ from statewise.tasks.tag_calibration import calibrated
 from statewise.tasks.tagging import Wanted
 from statewise.training.config import TrainConfig
 from statewise.training.fit import fit
+from statewise.training.plan import Settings
 from statewise.training.plans.tag import encoded
 
 Columns = Mapping[str, list[Any]]
 
 
 def trained(
-    name: str, task: Tag, data: Columns, held_out: Columns, settings: Mapping[str, Any], members: int
+    name: str,
+    task: Tag,
+    data: Columns,
+    held_out: Columns,
+    settings: Mapping[str, Any],
+    members: int,
+    start: TagModel | None = None,
+    only: int | None = None,
 ) -> tuple[TagModel, float]:
-    """A model of `members` networks, and the CPU seconds it took; a run that was stopped goes on."""
+    """A model of `members` networks, and the CPU seconds it took; a run that was stopped goes on.
+
+    `start` is the model whose members these start from. With `only`, the number of a member, that one is
+    trained, into the run of all: several processes may share the work.
+    """
     folder = CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
+    train, checkpoint = TrainConfig(**settings["train"]), folder / f"{members}.checkpoint"
+    if only is not None:
+        train = replace(train, seed=Settings(BackboneConfig(), train, members).seed(only))
+        checkpoint = checkpoint.with_name(f"{checkpoint.name}.{only}") if only else checkpoint
+        start = None if start is None else one_of(start, only)
     model = fit(
         task,
         dict(data),
         validation=dict(held_out),
-        train=TrainConfig(**settings["train"]),
-        members=members,
-        checkpoint=folder / f"{members}.checkpoint",
+        train=train,
+        members=members if only is None else 1,
+        checkpoint=checkpoint,
+        start=start,
         **settings["backbone"],
     )
     assert isinstance(model, TagModel)
     return model, _spent(folder / f"{members}.seconds", time.process_time() - began)
+
+
+def one_of(model: TagModel, number: int) -> TagModel:
+    """A member of a model as a model; after the last member comes the first."""
+    part = model.tagger.parts[number % len(model.tagger.parts)]
+    return replace(model, network=pooled([part]).eval(), members=1)
 
 
 def _spent(path: Path, seconds: float) -> float:

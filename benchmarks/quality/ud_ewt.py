@@ -40,6 +40,7 @@ class Study:
     task: Mapping[str, Any]
     backbone: Mapping[str, Any]
     train: Mapping[str, Any]
+    members: int = MEMBERS
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,13 +69,17 @@ def main(study: Study, text: str | None) -> None:
     """Train, score and write the rows of one study."""
     parser = arguments(text)
     parser.add_argument("--validate", action="store_true", help="show no figure of the test sentences")
+    parser.add_argument("--member", type=int, help="train this one alone, into the run of all, and stop")
     options = parser.parse_args()
     data = ewt()
-    train, dev, name, members = data.train, data.validation, study.name, MEMBERS
+    train, dev, name, members = data.train, data.validation, study.name, study.members
     if options.quick:
         train, name, members = {key: values[:400] for key, values in train.items()}, f"{name}_quick", 2
         study = replace(study, train={**study.train, "epochs": 1})
-    model, seconds = trained(name, Tag(**study.task), train, dev, study.settings, members)
+    task, only = Tag(**study.task), options.member
+    model, seconds = trained(name, task, train, dev, study.settings, members, only=only)
+    if only is not None:
+        return
     scored = dev if options.validate else data.test
     each = [figures(single, scored) for single in alone(model, dev)]
     together = figures(model, scored)

@@ -17,6 +17,7 @@ from benchmarks.text_data import wnut17
 
 from statewise.evaluation.tag import FrequentTag, by_type
 from statewise.metrics.tagging import span_scores
+from statewise.models.tag import TagModel
 from statewise.tasks.tag import Tag
 
 MEMBERS = 5
@@ -43,6 +44,7 @@ class Study:
     task: Mapping[str, Any]
     backbone: Mapping[str, Any]
     train: Mapping[str, Any]
+    members: int = MEMBERS
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -67,21 +69,24 @@ STUDY = Study(
 )
 
 
-def main(study: Study, text: str | None, more: Callable[[Columns], Columns] = dict) -> None:
-    """Train, score and write the rows of one study; `more` adds columns to rows."""
+def main(study: Study, text: str | None, begun: Callable[[], TagModel] | None = None) -> None:
+    """Train, score and write the rows of one study; `begun` makes the model that its members start from."""
     parser = arguments(text)
     parser.add_argument("--validate", action="store_true", help="show no figure of the test sentences")
+    parser.add_argument("--member", type=int, help="train this one alone, into the run of all, and stop")
     options = parser.parse_args()
     train, dev, test = wnut17()
-    name, members = study.name, MEMBERS
+    name, members = study.name, study.members
     if options.quick:
         train, name, members = {key: values[:400] for key, values in train.items()}, f"{name}_quick", 2
         study = replace(study, train={**study.train, "epochs": 1})
-    held_out = more(dev)
-    model, seconds = trained(name, Tag(**study.task), more(train), held_out, study.settings, members)
-    scored = held_out if options.validate else more(test)
+    task, only, start = Tag(**study.task), options.member, None if begun is None or options.quick else begun()
+    model, seconds = trained(name, task, train, dev, study.settings, members, start, only)
+    if only is not None:
+        return
+    scored = dev if options.validate else test
     held = {
-        "each": [figures(single, scored) for single in alone(model, held_out)],
+        "each": [figures(single, scored) for single in alone(model, dev)],
         "together": figures(model, scored),
         "best_path": figures(model, scored, threshold=0.0),
         "f1_by_type": {name: score.f1 for name, score in by_type(model, scored).by_type.items()},

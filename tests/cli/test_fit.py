@@ -76,6 +76,19 @@ def test_a_checkpoint_goes_on(work: Any, tmp_path: Path, capsys: pytest.CaptureF
     assert all((again[name] == old).all() for name, old in read_bundle(work.model).weights.items())
 
 
+@pytest.mark.parametrize("told", ["flag", "setting"])
+def test_a_training_starts_from_a_trained_model(work: Any, tmp_path: Path, told: str) -> None:
+    beside = work.experiment.parent / work.model.name  # seen from the experiment's folder
+    if not beside.exists():
+        beside.write_bytes(work.model.read_bytes())
+    start = ["--start", str(work.model)] if told == "flag" else [f"model.start={beside.name}"]
+    out = tmp_path / "more.sw"
+    assert main(["fit", str(work.experiment), "train.steps=1", *start, "--no-onnx", "--out", str(out)]) == 0
+    record = read_bundle(out).config["training"]
+    assert record["start"]["left"] == []
+    assert record["experiment"]["model"]["start"] == work.model.name
+
+
 def test_model_settings_are_those_of_fit() -> None:
     parameters = inspect.signature(fit).parameters
     settings = model_settings()()

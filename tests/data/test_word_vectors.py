@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from statewise.core.errors import ConfigError, DataError
-from statewise.data.word_vectors import _information, _line, word_vectors
+from statewise.data.word_vectors import _information, _line, casing, word_vectors
+from statewise.rows.word_vectors import WordVectors
 
 
 def sentences(rows: int = 400) -> list[list[str]]:
@@ -47,6 +48,24 @@ def test_words_asked_for_are_there_however_rare():
     texts = [*sentences(), ["the", "okapi", "eats"]]
     assert "okapi" not in word_vectors(texts, size=4).words
     assert "okapi" in word_vectors(texts, size=4, always=["okapi"]).words
+
+
+def test_how_words_are_written():
+    texts = [
+        ["The", "cat", "of", "Bob", "NASA"],
+        ["Bob", ".", "Sat", "on", "bob", "1999"],
+        ["on", "x", "NASA"],
+    ]
+    found = casing(texts, ["bob", "nasa", "cat", "sat", "0000", "dog"])
+    inside, capitals, often = found.T
+    assert inside.tolist() == pytest.approx(
+        [1.1 / 2.3 - 1 / 3, 0.1 / 2.3 - 1 / 3, 0.1 / 1.3 - 1 / 3, 0.0, 0.0, 0.0], abs=1e-6
+    )
+    assert capitals.tolist() == pytest.approx([0.05 / 2.3, 2.05 / 2.3, 0.05 / 1.3, 0.0, 0.0, 0.0], abs=1e-6)
+    assert often[0] == pytest.approx(np.log(3) / 5 - 0.7)
+    assert often[-1] == pytest.approx(-0.7)
+    vectors = WordVectors(("a", "b"), np.zeros((2, 4), np.float32)).beside(np.ones((2, 3), np.float32))
+    assert (vectors.size, vectors.values[0].tolist()) == (7, [0, 0, 0, 0, 1, 1, 1])
 
 
 def test_settings_and_texts_that_do_not_fit():

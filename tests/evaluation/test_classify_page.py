@@ -27,5 +27,5 @@ def test_settings_that_it_names_are_those_of_the_task():
     known = {field.name for field in dataclasses.fields(Classify)}
     for name in re.findall(r"sw\.Classify\((\w+)=", PAGE):
         assert name in known
-    for name in ("tokenizer", "subwords", "max_length", "keep", "pooling", "bidirectional"):
+    for name in ("tokenizer", "subwords", "max_length", "keep", "pooling", "n_grams", "bidirectional"):
         assert re.search(rf"`{name}[`=]", PAGE)

@@ -191,3 +191,28 @@ def test_word_vectors_are_of_words(tmp_path):
     with pytest.raises(ConfigError) as error:
         fitted(reviews(20), vectors=str(path), tokenizer="characters")
     assert str(error.value) == "vectors: these are of words; the tokenizer is 'characters'."
+
+
+def test_words_and_pairs_of_words_stand_beside_the_networks(tmp_path):
+    model = fitted(reviews(300), n_grams=2, bidirectional=False, members=2)
+    found = model.training["calibration"]
+    assert found["log_loss_after"] <= min(found["log_loss_networks"], found["log_loss_n_grams"]) + 1e-9
+    assert float(model.classifier.mixture.share) == pytest.approx(found["n_gram_share"])
+    assert share_right(model, reviews(100, seed=1)) > 0.95
+    again = sw.load(model.save(tmp_path / "wide.sw", onnx=False))
+    assert isinstance(again, ClassifyModel)
+    texts = reviews(20, seed=2)["text"]
+    np.testing.assert_array_equal(again.probabilities(texts), model.probabilities(texts))
+    assert again.bundle.model_hash == model.bundle.model_hash
+    sw.testing.check_stream(model, reviews(3, seed=4))
+
+
+def test_runs_of_words_have_a_graph_and_no_form_in_the_kernels():
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    model = fitted(reviews(60), n_grams=3, bidirectional=False)
+    with pytest.raises(ConfigError, match=r"^native step: .*: use another engine\.$"):
+        model.engine("native")
+    graph, plain = model.stream(engine="onnx"), model.stream(engine="torch")
+    for token in model.codec.tokens("the film was really dull zxqv"):
+        np.testing.assert_allclose(graph.update(token).values, plain.update(token).values, atol=1e-5)

@@ -20,6 +20,7 @@ from statewise.tasks.classify_problem import (
     batch_of,
     calibrated_loss,
     logits_of,
+    loss_of,
 )
 
 NOTHING = Examples([], np.zeros(0))
@@ -69,7 +70,7 @@ def test_the_loss_is_the_weighted_cross_entropy():
 
 def test_the_focal_loss_forgets_what_is_right_already():
     logits, target = torch.tensor([[4.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0])
-    plain, focal = one_label()._loss(logits, target), one_label(focal=2.0)._loss(logits, target)
+    plain, focal = (loss_of(logits, target, LossConfig((1.0, 1.0), focal=focal)) for focal in (0.0, 2.0))
     p = math.exp(4) / (1 + math.exp(4))
     assert float(focal) == pytest.approx((-math.log(p) * (1 - p) ** 2 + math.log(2) * 0.25) / 2, rel=1e-4)
     assert focal < plain

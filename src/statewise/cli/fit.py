@@ -46,6 +46,12 @@ def add_parser(subparsers: Any) -> None:
         help="save the run there; the same command goes on from it",
     )
     parser.add_argument(
+        "--start",
+        metavar="MODEL",
+        type=Path,
+        help="start from the weights of this trained model, where they fit (or start = in [model])",
+    )
+    parser.add_argument(
         "--onnx",
         action=argparse.BooleanOptionalAction,
         help="save the live step as a graph too, to stream without torch (default: with the extra onnx)",
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     from statewise.training.experiment import load_experiment
 
     experiment = load_experiment(args.experiment, args.settings)
+    if args.start is not None:
+        experiment = replace(experiment, model={**experiment.model, "start": str(args.start.resolve())})
     trained = _forecaster if experiment.kind == FORECAST else _other
     model, test = trained(experiment, Path(args.experiment), args.checkpoint)
     model.save(args.out, args.onnx)
@@ -118,6 +126,8 @@ def _fitted(
 ) -> Model:
     from statewise.training.fit import fit
 
+    if "start" in options:
+        options = {**options, "start": experiment.folder / Path(options["start"]).expanduser()}
     try:
         model: Model = fit(task, rows, train=experiment.train, checkpoint=checkpoint, **options)
     except KeyboardInterrupt:
@@ -130,6 +140,8 @@ def _fitted(
 def _recorded(model: Model, experiment: Experiment, settings: Any, options: dict[str, Any]) -> Model:
     """The model with the effective experiment in its training record."""
     used = {**options, **to_mapping(model.backbone)}
+    if "start" in used:  # where it lay is nobody's business once it was read
+        used["start"] = Path(used["start"]).name
     task = {"kind": experiment.kind, **to_mapping(model.task)}
     sections = {"data": to_mapping(settings), "task": task, "model": used}
     effective = {**experiment.effective, **sections}
@@ -140,7 +152,7 @@ def model_settings() -> type[Any]:
     """[model] as a dataclass: what `sw.fit` can be told about the network and the held-out share."""
     from statewise.training.fit import fit
 
-    hints = get_type_hints(fit)
+    hints = {**get_type_hints(fit), "start": str | None}  # a path, seen from the experiment's folder
     options = [
         (name, hints[name], field(default_factory=partial(_same, parameter.default)))
         for name, parameter in inspect.signature(fit).parameters.items()

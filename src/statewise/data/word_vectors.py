@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from statewise.core.errors import ConfigError, DataError
+from statewise.rows.text.word_features import normal
 from statewise.rows.word_vectors import WordVectors
 
 _SMOOTHING = 0.75  # power of the context counts: rare contexts tell less than their share
 _LENGTH = 1.5  # of every vector
+_SHARES = (("first", 0.1, 1 / 3), ("capitals", 0.05, 0.0))  # and what a rare word's share tends to, times 0.3
 _ITERATIONS = 4  # of the randomised decomposition (Halko, Martinsson and Tropp 2011)
 
 
@@ -52,6 +54,33 @@ def word_vectors(
     vectors = u * s.sqrt()
     vectors = _LENGTH * vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-9)
     return WordVectors(tuple(words), vectors.numpy().astype(np.float32))
+
+
+def casing(texts: Iterable[Sequence[str]], words: Sequence[str]) -> NDArray[np.float32]:
+    """How texts as they were written hold each of `words` [V, 3], which are in lower case, digits as 0.
+
+    The share of its occurrences that begin with a capital (less a third), the share in capitals alone, and
+    a measure of how often it occurs. What stands first or after a sign does not count for the shares:
+    anything has a capital there. A word that only stands there has shares of 0.
+    """
+    counts = {name: Counter[str]() for name in ("all", "inside", "first", "capitals")}
+    for text in texts:
+        before = ""
+        for token in text:
+            word = normal(token)
+            counts["all"][word] += 1
+            if before[-1:].isalnum() and token[:1].isalpha():
+                counts["inside"][word] += 1
+                kind = "capitals" if token.isupper() and len(token) > 1 else "first"
+                counts[kind][word] += token[0].isupper()
+            before = token
+    often = {
+        name: np.array([found[word] for word in words], dtype=np.float32) for name, found in counts.items()
+    }
+    inside = often["inside"]
+    shares = [(often[name] + rate) / (inside + 0.3) - shift for name, rate, shift in _SHARES]
+    frequency = np.minimum(np.log(np.maximum(often["all"], 1)) / 5, 2) - 0.7
+    return np.stack((*(share * (inside > 0) for share in shares), frequency), axis=1).astype(np.float32)
 
 
 def _line(texts: Sequence[Sequence[str]], number: dict[str, int], window: int) -> NDArray[np.int64]:

@@ -200,7 +200,7 @@ def _alone(models: Sequence[ClassifyModel], rows: Records, target: NDArray[Any])
     right = []
     for model in models:
         arrays = model.codec.encode(rows)
-        for member in model.classifier.parts:
+        for member in model.classifier.networks:
             logits = logits_of(member, arrays)
             made = sigmoid(logits) if model.task.multi_label else softmax(logits)
             right.append(metrics.accuracy(target, Decision(model.task.multi_label).choose(made)))

@@ -98,7 +98,7 @@ class ClassifyModel(Model):
 def build(task: Classify, codec: ClassifyCodec, backbone: BackboneConfig, members: int) -> Classifier:
     """The untrained classifier of so many networks."""
     networks = [task.network(codec, backbone) for _ in range(members)]
-    return classifier(networks, task.multi_label)
+    return classifier(networks, task.multi_label, task.wide(codec))
 
 
 def from_bundle(bundle: Bundle) -> ClassifyModel:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from statewise.bundle import Bundle, TensorSpec
 from statewise.core.config import from_mapping, to_mapping
@@ -47,6 +48,11 @@ class ForecastModel(Model):
     def forecaster(self) -> Forecaster:
         """The network, calibration included."""
         return cast(Forecaster, self.network)
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What was trained, one by one: the network, or the members."""
+        return list(self.forecaster.networks)
 
     @property
     def live(self) -> Forecaster:

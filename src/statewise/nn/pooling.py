@@ -6,8 +6,9 @@ whole sequences at once, without the running one in between, and serves encoders
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,8 @@ LOWEST = -1e30  # of a maximum over nothing: finite, so that differences of stat
 SHARPEST = 10.0  # attention scores stay within ± this: exp of them needs no running maximum
 
 
-class MaxPool(Recurrence):
-    """The largest value of each feature so far: x [B, T, H] to [B, T, H]; the state is that, [B, H]."""
+class Pool(Recurrence):
+    """One way of pooling: x [B, T, H], features read so far, to [B, T, H]; H is `size`. Abstract."""
 
     anchor: Tensor
 
@@ -30,6 +31,27 @@ class MaxPool(Recurrence):
         self.size = size
         self.register_buffer("anchor", torch.zeros(()), persistent=False)  # carries device and dtype
 
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        start = self.initial_state(x.shape[0]) if state is None else state
+        return (x, start) if x.shape[1] == 0 else self._whole(x, start, lengths)
+
+    @abstractmethod
+    def end(self, x: Tensor, lengths: Tensor | None = None, backward: int = 0) -> Tensor:
+        """The value after each row's last real step, [B, H]; T ≥ 1.
+
+        The last `backward` features come from a reader that goes from the end to the start.
+        """
+
+    @abstractmethod
+    def _whole(self, x: Tensor, start: Any, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """`forward` from a given state, T ≥ 1."""
+
+
+class MaxPool(Pool):
+    """The largest value of each feature so far; the state is that, [B, H]."""
+
     def initial_state(self, batch: int) -> Tensor:
         return self.anchor.new_full((batch, self.size), LOWEST)
 
@@ -37,18 +59,12 @@ class MaxPool(Recurrence):
         largest = torch.maximum(state, x)
         return largest, largest
 
-    def forward(
-        self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        start = self.initial_state(x.shape[0]) if state is None else state
-        if x.shape[1] == 0:
-            return x, start
+    def _whole(self, x: Tensor, start: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         line = torch.cat((start.unsqueeze(1), _hidden(x, lengths, LOWEST)), dim=1)
         largest = line.cummax(dim=1).values[:, 1:]
         return zero_padding(largest, lengths), last_real(largest, start, lengths)
 
-    def end(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The value after each row's last real step, [B, H]; T ≥ 1."""
+    def end(self, x: Tensor, lengths: Tensor | None = None, backward: int = 0) -> Tensor:
         return _hidden(x, lengths, LOWEST).amax(dim=1)
 
 
@@ -59,15 +75,8 @@ class MeanState(NamedTuple):
     steps: Tensor  # [B, 1]
 
 
-class MeanPool(Recurrence):
-    """The mean of each feature so far: x [B, T, H] to [B, T, H]."""
-
-    anchor: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+class MeanPool(Pool):
+    """The mean of each feature so far; of an empty row it ends at 0."""
 
     def initial_state(self, batch: int) -> MeanState:
         return MeanState(self.anchor.new_zeros(batch, self.size), self.anchor.new_zeros(batch, 1))
@@ -77,12 +86,7 @@ class MeanPool(Recurrence):
         mean: Tensor = after.total / after.steps
         return mean, after
 
-    def forward(
-        self, x: Tensor, state: MeanState | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, MeanState]:
-        start = self.initial_state(x.shape[0]) if state is None else state
-        if x.shape[1] == 0:
-            return x, start
+    def _whole(self, x: Tensor, start: MeanState, lengths: Tensor | None) -> tuple[Tensor, MeanState]:
         total = start.total.unsqueeze(1) + zero_padding(x, lengths).cumsum(dim=1)
         steps = start.steps.unsqueeze(1) + _clock(x)
         ends = MeanState(
@@ -90,8 +94,7 @@ class MeanPool(Recurrence):
         )
         return zero_padding(total / steps, lengths), ends
 
-    def end(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The value after each row's last real step, [B, H]; 0 for an empty row."""
+    def end(self, x: Tensor, lengths: Tensor | None = None, backward: int = 0) -> Tensor:
         total: Tensor = zero_padding(x, lengths).sum(dim=1)
         if lengths is None:
             return total / x.shape[1]
@@ -105,22 +108,20 @@ class AttentionState(NamedTuple):
     weight: Tensor  # [B, 1]
 
 
-class AttentionPool(Recurrence):
+class AttentionPool(Pool):
     """The mean of x [B, T, H] so far, weighted by exp(score(x_t)): what matters counts for more.
 
     score(x) = v · tanh(W x + b), as in Yang et al. 2016, eq. 5 to 7, kept within ± SHARPEST by a further
-    tanh. `weights` shows the share of each step.
+    tanh. `weights` shows the share of each step. An empty row ends at 0.
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
+        super().__init__(size)
         self.query = nn.Linear(size, size)
         self.value = nn.Linear(size, 1, bias=False)
 
     def initial_state(self, batch: int) -> AttentionState:
-        like = self.query.weight
-        return AttentionState(like.new_zeros(batch, self.size), like.new_zeros(batch, 1))
+        return AttentionState(self.anchor.new_zeros(batch, self.size), self.anchor.new_zeros(batch, 1))
 
     def step(self, x: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
         power = self._power(x)
@@ -128,12 +129,9 @@ class AttentionPool(Recurrence):
         mean: Tensor = after.weighted / after.weight
         return mean, after
 
-    def forward(
-        self, x: Tensor, state: AttentionState | None = None, lengths: Tensor | None = None
+    def _whole(
+        self, x: Tensor, start: AttentionState, lengths: Tensor | None
     ) -> tuple[Tensor, AttentionState]:
-        start = self.initial_state(x.shape[0]) if state is None else state
-        if x.shape[1] == 0:
-            return x, start
         x = zero_padding(x, lengths)
         power = self._power(x)
         weighted = start.weighted.unsqueeze(1) + (power * x).cumsum(dim=1)
@@ -143,8 +141,7 @@ class AttentionPool(Recurrence):
         )
         return zero_padding(weighted / weight, lengths), ends
 
-    def end(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The value after each row's last real step, [B, H]; 0 for an empty row."""
+    def end(self, x: Tensor, lengths: Tensor | None = None, backward: int = 0) -> Tensor:
         attended: Tensor = (self.weights(x, lengths).unsqueeze(-1) * zero_padding(x, lengths)).sum(dim=1)
         return attended
 
@@ -159,15 +156,8 @@ class AttentionPool(Recurrence):
         return (SHARPEST * torch.tanh(score / SHARPEST)).exp()
 
 
-class LastPool(Recurrence):
-    """x itself; its state is the newest one, [B, H]."""
-
-    anchor: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+class LastPool(Pool):
+    """x itself; its state is the newest one, [B, H]. An empty row ends at 0."""
 
     def initial_state(self, batch: int) -> Tensor:
         return self.anchor.new_zeros(batch, self.size)
@@ -175,27 +165,17 @@ class LastPool(Recurrence):
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         return x, x
 
-    def forward(
-        self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        start = self.initial_state(x.shape[0]) if state is None else state
-        if x.shape[1] == 0:
-            return x, start
+    def _whole(self, x: Tensor, start: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         x = zero_padding(x, lengths)
         return x, last_real(x, start, lengths)
 
     def end(self, x: Tensor, lengths: Tensor | None = None, backward: int = 0) -> Tensor:
-        """The value at each row's last real step, [B, H]; 0 for an empty row.
-
-        The last `backward` features come from a reader that ends at the first step: theirs are taken there.
-        """
         x = zero_padding(x, lengths)
-        ahead = x.shape[-1] - backward
+        ahead = x.shape[-1] - backward  # a reader that goes backwards ends at the first step
         last = last_real(x[..., :ahead], torch.zeros_like(x[:, 0, :ahead]), lengths)
         return torch.cat((last, x[:, 0, ahead:]), dim=-1)
 
 
-Pool = MaxPool | MeanPool | AttentionPool | LastPool
 POOLS: dict[str, Callable[[int], Pool]] = {
     "max": MaxPool,
     "mean": MeanPool,
@@ -240,11 +220,7 @@ class Pooling(Recurrence):
 
         The last `backward` features of x come from a reader that goes from the end to the start.
         """
-        ends = [
-            part.end(x, lengths, backward) if isinstance(part, LastPool) else part.end(x, lengths)
-            for part in self.parts
-        ]
-        return torch.cat(ends, dim=-1)
+        return torch.cat([part.end(x, lengths, backward) for part in self.parts], dim=-1)
 
 
 def check_pooling(kinds: Sequence[str]) -> None:

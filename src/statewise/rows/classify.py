@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from statewise.rows.classify_numbers import NumberReader
 from statewise.rows.classify_text import Arrays, TextReader
 from statewise.rows.decision import Decision
 from statewise.rows.records import Records
+from statewise.rows.text import tokenizers
 from statewise.rows.text.labels import Label, Labels
+from statewise.rows.text.n_grams import NGrams
 
 Reader = TextReader | NumberReader
 _READERS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
@@ -47,6 +49,22 @@ class ClassifyCodec:
         flat, owner = flattened(rows, self.label)
         made[owner, self.labels.encode(flat, self.label, lambda place: rows.place(owner[place]))] = 1.0
         return made
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Every entry of the vocabulary, by its number; none for numbers."""
+        return tokenizers.items(self.reader.tokenizer) if isinstance(self.reader, TextReader) else ()
+
+    def widened(self, other: ClassifyCodec) -> ClassifyCodec:
+        """The codec that also knows the tokens of `other`."""
+        if not isinstance(self.reader, TextReader) or not isinstance(other.reader, TextReader):
+            return self
+        return replace(self, reader=self.reader.widened(other.reader))
+
+    @property
+    def runs(self) -> NGrams | None:
+        """The runs of tokens that are known, where they are wanted."""
+        return self.reader.runs if isinstance(self.reader, TextReader) else None
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text, as a live session wants them one by one."""

@@ -15,6 +15,8 @@ from statewise.rows import cells
 from statewise.rows.records import Records
 from statewise.rows.subwords import WIDTH, Subwords
 from statewise.rows.text import tokenizers
+from statewise.rows.text.byte_pairs import BytePairs
+from statewise.rows.text.n_grams import NGrams
 from statewise.rows.text.tokenizers import Tokenizer, TokenizerConfig
 from statewise.rows.text.vocabulary import UNK, Vocabulary
 from statewise.rows.text.words import Words
@@ -31,7 +33,8 @@ class TextReader:
 
     A text of more than `max_length` tokens is cut: its head, its tail, or a quarter of the head and the rest
     of the tail are kept. A text without a known token is one unknown one. `vector_size` is that of given
-    word vectors: `vector_words` that only these know are the last ones of the vocabulary.
+    word vectors: `vector_words` that only these know are the last ones of the vocabulary. `runs` are the runs
+    of tokens that are known; the arrays do not hold them, as they follow from the tokens.
     """
 
     column: str
@@ -41,6 +44,7 @@ class TextReader:
     subwords: int = 0
     vector_size: int = 0
     vector_words: int = 0
+    runs: NGrams | None = None
 
     @staticmethod
     def fit(
@@ -62,6 +66,21 @@ class TextReader:
         more = [word for word in vectors.words if word not in known]
         wider = replace(tokenizer, vocabulary=Vocabulary((*tokenizer.vocabulary.items, *more)))
         return TextReader(column, wider, max_length, keep, subwords, vectors.size, len(more))
+
+    def with_runs(self, rows: Records, longest: int, min_count: int) -> TextReader:
+        """The reader with the runs of up to `longest` tokens that training rows hold `min_count` times."""
+        texts = [self.encode(text)[0] for text in self.read(rows)]
+        return replace(self, runs=NGrams.fit(texts, longest, self.tokenizer.size, min_count))
+
+    def widened(self, other: TextReader) -> TextReader:
+        """The reader that also knows the tokens of `other`."""
+        tokenizer = tokenizers.widened(self.tokenizer, other.tokenizer)
+        more = tokenizer.size - self.tokenizer.size
+        if isinstance(tokenizer, BytePairs):  # other parts of words: the runs would be others
+            return self if self.runs is not None else replace(self, tokenizer=tokenizer)
+        words = self.vector_words + more if self.vector_size else 0
+        runs = None if self.runs is None else self.runs.widened(tokenizer.size)
+        return replace(self, tokenizer=tokenizer, vector_words=words, runs=runs)
 
     def aligned(self, vectors: WordVectors) -> NDArray[np.float32]:
         """Vectors by the number of their word [V, D], zero where there is none."""
@@ -121,6 +140,7 @@ class TextReader:
             "subwords": self.subwords,
             "vector_size": self.vector_size,
             "vector_words": self.vector_words,
+            "runs": None if self.runs is None else self.runs.to_json(),
         }
 
     @staticmethod
@@ -133,11 +153,12 @@ class TextReader:
             if not isinstance(column, str) or any(type(size) is not int or size < 0 for size in sizes):
                 raise BundleError("codec: want a column name and sizes of spelling and vectors.")
             tokenizer = tokenizers.from_json(plain["tokenizer"])
+            runs = None if plain["runs"] is None else NGrams.from_json(plain["runs"])
         except KeyError as error:
             raise BundleError(f"codec: {error} is missing.") from None
         except ConfigError as error:
             raise BundleError(f"codec: {error}") from None
-        return TextReader(column, tokenizer, plain["max_length"], plain["keep"], *sizes)
+        return TextReader(column, tokenizer, plain["max_length"], plain["keep"], *sizes, runs)
 
     @cached_property
     def _subwords(self) -> Subwords | None:

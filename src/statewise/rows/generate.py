@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +61,20 @@ class GenerateCodec:
     def events(self) -> bool:
         """Whether sequences are lists of events, not texts."""
         return isinstance(self.reader, Events)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Every entry, by its number."""
+        reader = self.reader
+        return reader.vocabulary.items if isinstance(reader, Events) else tokenizers.items(reader)
+
+    def widened(self, other: GenerateCodec) -> GenerateCodec:
+        """The codec that also knows the items of `other`."""
+        if isinstance(self.reader, Events) and isinstance(other.reader, Events):
+            return replace(self, reader=Events(self.reader.vocabulary.widened(other.reader.vocabulary)))
+        if isinstance(self.reader, Events) or isinstance(other.reader, Events):
+            return self
+        return replace(self, reader=tokenizers.widened(self.reader, other.reader))
 
     @cached_property
     def start(self) -> int:

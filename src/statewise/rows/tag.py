@@ -84,6 +84,15 @@ class TagCodec:
         given = [np.array(self._given(sentence), dtype=np.int64) for sentence in sentences]
         return [np.column_stack(pair) for pair in zip(rows, given, strict=True)]
 
+    def widened(self, other: TagCodec) -> TagCodec:
+        """The codec that also knows the words, affixes, letters and features of `other`."""
+        theirs = dict(zip(other.features, other.extras, strict=True))
+        extras = tuple(
+            vocabulary.widened(theirs.get(name, vocabulary))
+            for name, vocabulary in zip(self.features, self.extras, strict=True)
+        )
+        return replace(self, words=self.words.widened(other.words), extras=extras)
+
     def _given(self, words: Sequence[str]) -> list[int]:
         """The numbers of words among those with a given vector."""
         return [] if self.vectors is None else self.vectors.encode(normal(word) for word in words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,23 @@ class TranslateCodec:
         """How many source texts are longer than what is read of them."""
         return sum(len(self.source.encode(line)) > self.max_length for line in texts(rows, self.columns[0]))
 
+    def widened(self, other: TranslateCodec) -> TranslateCodec:
+        """The codec that also knows the items of `other`; its lengths are to be `measured` again."""
+        if self.shared != other.shared:
+            return self
+        source = tokenizers.widened(self.source, other.source)
+        target = source if self.shared else tokenizers.widened(self.target, other.target)
+        return replace(self, source=source, target=target)
+
+    def measured(self, rows: Records) -> TranslateCodec:
+        """The codec with the lengths of training rows."""
+        read, written = (
+            np.array([min(len(coder.encode(line)), self.max_length) for line in texts(rows, column)])
+            for coder, column in zip((self.source, self.target), self.columns, strict=True)
+        )
+        room = max(int((written - _PER_TOKEN * (read + 1)).max()), 0)
+        return replace(self, longest=int(written.max()), room=room)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal codec."""
         return {
@@ -117,12 +134,7 @@ def fit_codec(
         source = target = tokenizers.fit([*sources, *targets], config)
     else:
         source, target = tokenizers.fit(sources, config), tokenizers.fit(targets, config)
-    read, written = (
-        np.array([min(len(coder.encode(line)), max_length) for line in lines])
-        for coder, lines in ((source, sources), (target, targets))
-    )
-    room = max(int((written - _PER_TOKEN * (read + 1)).max()), 0)
-    return TranslateCodec(source, target, shared, columns, max_length, int(written.max()), room)
+    return TranslateCodec(source, target, shared, columns, max_length, longest=0, room=0).measured(rows)
 
 
 def begun(ids: Ids) -> Ids:

@@ -24,6 +24,10 @@ class WordVectors(NamedTuple):
         """Numbers per word."""
         return int(self.values.shape[1])
 
+    def beside(self, *more: NDArray[np.float32]) -> WordVectors:
+        """The vectors with further numbers [N, D] of every word after their own."""
+        return WordVectors(self.words, np.concatenate((self.values, *more), axis=1, dtype=np.float32))
+
 
 def read_vectors(path: str | os.PathLike[str]) -> WordVectors:
     """The vectors in a file (plain, .gz or .xz); a first line with their count and size is left out.

@@ -11,6 +11,7 @@ import torch
 from statewise.cells.start import check_rate
 from statewise.core.errors import ConfigError, shown
 from statewise.nn.backbone import BackboneConfig
+from statewise.nn.n_grams import NGramScores
 from statewise.nn.pooling import check_pooling
 from statewise.rows.classify import ClassifyCodec, fit_labels
 from statewise.rows.classify_numbers import NumberReader
@@ -21,6 +22,7 @@ from statewise.rows.text.labels import Labels
 from statewise.rows.text.tokenizers import TokenizerConfig
 from statewise.rows.word_vectors import WordVectors, read_vectors
 from statewise.tasks.classify_network import CausalClassifier, NetworkConfig, WholeClassifier
+from statewise.tasks.task import Meanings
 
 BALANCED = "balanced"
 
@@ -41,7 +43,9 @@ class Classify:
 
     Network: `pooling` names what is taken of the whole sequence: "max", "mean", "attention", "last".
     `bidirectional` reads from both ends, which is more accurate and cannot run live; without it a session
-    gives the label so far after every token.
+    gives the label so far after every token. With `n_grams` N > 0 a linear model of tokens and of the runs of
+    up to N of them that training rows hold `n_gram_count` times stands beside the networks (`fit_scores`);
+    the held-out rows say how much it counts.
 
     Training: `class_weights` is "none", "balanced" (rows of rare labels count for more) or a weight per
     label. `label_smoothing` gives that share to the other labels; `focal` γ counts a row that is right with
@@ -73,6 +77,8 @@ class Classify:
     head_dropout: float = 0.5
     pooling: Sequence[str] = ("max", "mean", "attention")
     bidirectional: bool = True
+    n_grams: int = 0
+    n_gram_count: int = 1
     class_weights: str | Mapping[str, float] = field(default="none", hash=False)
     label_smoothing: float = 0.0
     focal: float = 0.0
@@ -89,9 +95,19 @@ class Classify:
         self._tokenizer()
         for name in ("word_dropout", "locked_dropout", "head_dropout", "label_smoothing"):
             check_rate(getattr(self, name), name)
-        for name, low in (("subwords", 0), ("embedding_size", 1), ("focal", 0)):
+        for name, low in (
+            ("subwords", 0),
+            ("embedding_size", 1),
+            ("focal", 0),
+            ("n_grams", 0),
+            ("n_gram_count", 1),
+        ):
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, want {low} or more.")
+        if self.n_grams and values:
+            raise ConfigError(
+                f"n_grams: got {self.n_grams} with values, want 0: numbers have no runs to count."
+            )
         self._check_weights()
         self._check_decision()
 
@@ -119,6 +135,8 @@ class Classify:
             reader = TextReader.fit(
                 rows, self.text, self._tokenizer(), self.max_length, self.keep, subwords, self._vectors()
             )
+            if self.n_grams:
+                reader = reader.with_runs(rows, self.n_grams, self.n_gram_count)
         return ClassifyCodec(reader, self.label, labels, self._decision(labels))
 
     def network(self, codec: ClassifyCodec, backbone: BackboneConfig) -> CausalClassifier | WholeClassifier:
@@ -133,11 +151,25 @@ class Classify:
         made = WholeClassifier if self.bidirectional else CausalClassifier
         return made(codec, backbone, config)
 
+    def wide(self, codec: ClassifyCodec) -> NGramScores | None:
+        """The untrained scores of runs of tokens, where they are wanted."""
+        return None if codec.runs is None else NGramScores(codec.runs, len(codec.labels))
+
     def start(self, network: CausalClassifier | WholeClassifier, codec: ClassifyCodec) -> None:
         """Before training: the given word vectors take their place in the network."""
         vectors = self._vectors()
         if vectors is not None and isinstance(codec.reader, TextReader):
             network.front.set_vectors(torch.from_numpy(codec.reader.aligned(vectors)))
+
+    def meanings(self, codec: ClassifyCodec) -> Meanings:
+        """What the rows of weights stand for; given word vectors are those of the file."""
+        labels = codec.labels.names
+        return {
+            "front.token.weight": (codec.items,),
+            "front.vectors": None,
+            "head.readout.weight": (labels,),
+            "head.readout.bias": (labels,),
+        }
 
     def weights(self, labels: Labels) -> list[float]:
         """The weight of each label's rows in the loss. Raises ConfigError for a label that is not there."""

@@ -65,7 +65,6 @@ class ClassifyProblem:
     ) -> None:
         self.network, self.training, self.held_out = network, training, held_out
         self.batch, self.config = batch, loss
-        self._weights = torch.tensor(loss.weights, dtype=torch.float32)
 
     @property
     def validates(self) -> bool:
@@ -84,25 +83,25 @@ class ClassifyProblem:
     def loss(self, network: Network, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Mean weighted loss of a batch of whole sequences."""
         x, lengths = chunk.inputs
-        return self._loss(network.logits(x, lengths), chunk.target), state
+        return loss_of(network.logits(x, lengths), chunk.target, self.config), state
 
     def validate(self, network: Network) -> float:
         """Log loss (nats) on the held-out rows at the temperature that suits them: sharpness is set later."""
         return calibrated_loss(logits_of(network, self.held_out.arrays), self.held_out.target)
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        config, weights = self.config, self._weights.to(logits.device)
-        if config.multi_label:
-            wanted = target + config.label_smoothing * (0.5 - target)
-            each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-            right = torch.where(target > 0.5, logits, -logits).sigmoid()
-            return (each * weights * (1 - right) ** config.focal).mean()
-        each = functional.cross_entropy(
-            logits, target, reduction="none", label_smoothing=config.label_smoothing
-        )
-        right = logits.softmax(dim=-1).gather(1, target.unsqueeze(1)).squeeze(1)
-        weight = weights[target] * (1 - right) ** config.focal
-        return (each * weight).sum() / weights[target].sum().clamp(min=_TINY)
+
+def loss_of(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
+    """Mean weighted loss of logits [N, K]: classes [N], or zeros and ones [N, K] of several labels."""
+    weights = torch.tensor(config.weights, dtype=logits.dtype, device=logits.device)
+    if config.multi_label:
+        wanted = target + config.label_smoothing * (0.5 - target)
+        each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        right = torch.where(target > 0.5, logits, -logits).sigmoid()
+        return (each * weights * (1 - right) ** config.focal).mean()
+    each = functional.cross_entropy(logits, target, reduction="none", label_smoothing=config.label_smoothing)
+    right = logits.softmax(dim=-1).gather(1, target.unsqueeze(1)).squeeze(1)
+    weight = weights[target] * (1 - right) ** config.focal
+    return (each * weight).sum() / weights[target].sum().clamp(min=_TINY)
 
 
 def batch_of(arrays: Sequence[Arrays]) -> tuple[Input, Tensor]:

@@ -19,6 +19,7 @@ from statewise.rows.schema import ForecastSchema
 from statewise.tasks.forecast_network import ForecastNetwork, Memory
 from statewise.tasks.linear_start import fit_bins, solve_linear
 from statewise.tasks.segment_network import SegmentNetwork, Segments
+from statewise.tasks.task import Meanings, Same
 
 DEFAULT_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _TEXT_ROLES = ("target", "observed", "known", "static")
@@ -132,6 +133,16 @@ class Forecast:
         """What the network trains on: a window of segments does not read what is known ahead."""
         arrays = codec.encode(series)
         return arrays if self.lookback is None else arrays._replace(future=arrays.future[:, :0])
+
+    def meanings(self, codec: ForecastCodec) -> Meanings:
+        """Which weights mean nothing where channels, or targets and horizon, are others."""
+        channels = ("embed.weight", "embed.bias", "edges", "linear", "left_over", "ahead.0.weight")
+        answers = ("readout.weight", "readout.bias", "ahead_weight.weight", "ahead_weight.bias", "channel")
+        targets = (*codec.schema.target, codec.horizon)
+        return {
+            **dict.fromkeys(channels, Same((codec.channels, targets))),
+            **dict.fromkeys(answers, Same(targets)),
+        }
 
     def start(
         self, network: ForecastNetwork | SegmentNetwork, batches: Iterable[tuple[Tensor, Tensor, Tensor]]

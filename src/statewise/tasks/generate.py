@@ -16,6 +16,7 @@ from statewise.rows.records import Records, records
 from statewise.rows.text.events import Events
 from statewise.rows.text.tokenizers import TokenizerConfig
 from statewise.tasks.language_network import LanguageConfig, LanguageNetwork
+from statewise.tasks.task import Meanings, Same
 
 Softmax = Literal["full", "adaptive"]
 _RATES = ("embedding_dropout", "word_dropout", "locked_dropout", "readout_dropout", "weight_drop")
@@ -32,8 +33,9 @@ class Generate:
     Text: `tokenizer` is "characters", "words" or "bpe" (see `sw.Classify`).
 
     Network: vectors of `embedding_size` (0: as wide as the layers) go through the backbone. `softmax` is
-    "full", with `tied` by the vectors of the embedding, or "adaptive": for large vocabularies, in groups that
-    end at the ranks `cutoffs`, cheap to train and exact (not tied).
+    "full" or "adaptive": for large vocabularies, in groups that end at the ranks `cutoffs`, cheap to train
+    and exact. `tied`, both score with the vectors of the embedding; not tied, the rarer groups of "adaptive"
+    have narrower vectors of their own.
 
     Training only: `embedding_dropout` of whole items, `word_dropout` of single ones, `locked_dropout` of
     parts of their vectors and `readout_dropout` of parts of what is read out, both the same over a chunk;
@@ -121,6 +123,15 @@ class Generate:
             self.weight_drop,
         )
         return LanguageNetwork(codec.size, backbone, config)
+
+    def meanings(self, codec: GenerateCodec) -> Meanings:
+        """What the rows of weights stand for; those of groups of items depend on all of them."""
+        items = codec.items
+        tails = [f"readout.groups.tail.{tail}.{part}.weight" for tail in range(9) for part in (0, 1)]
+        groups = ("readout.groups.head.weight", *tails, "readout.groups", "readout.group_bias")
+        whole = dict.fromkeys(groups, Same(items))
+        rows = ("embedding.weight", "readout.readout.weight", "readout.readout.bias", "readout.bias")
+        return {**whole, **dict.fromkeys(rows, (items,))}
 
     def _tokenizer(self) -> TokenizerConfig:
         return TokenizerConfig(

@@ -15,9 +15,10 @@ from statewise.nn.word_front import Letters, WordFront, WordFrontConfig
 from statewise.rows.records import Records, records
 from statewise.rows.tag import TagCodec, aligned_vectors, fit_codec, with_vectors
 from statewise.rows.text.spans import legality
-from statewise.rows.text.word_features import WordSettings
+from statewise.rows.text.word_features import WordSettings, feature_names
 from statewise.rows.word_vectors import read_vectors
 from statewise.tasks.tag_network import BothEnds, FromStart, LiveTagger, Readout, Tagger
+from statewise.tasks.task import Meanings
 
 SCHEMES = ("auto", "none", "bio", "bioes")
 
@@ -118,6 +119,23 @@ class Tag:
             made = torch.from_numpy(aligned_vectors(codec, read_vectors(self.vectors)))
             for member in members:
                 member.front.set_vectors(made)
+
+    def meanings(self, codec: TagCodec) -> Meanings:
+        """What the rows of weights stand for; given word vectors are those of the file."""
+        words, labels = codec.words, codec.names
+        names = [*feature_names(words.settings), *(f"column {name}" for name in codec.features)]
+        every = zip(names, (*words.features, *codec.extras), strict=True)
+        return {
+            "front.word.weight": (words.words.items,),
+            "front.feature.weight": ([(name, item) for name, each in every for item in each.items],),
+            "front.spelling.letter.weight": (words.letters.items,),
+            "front.vectors": None,
+            "readout.head.weight": (labels,),
+            "readout.head.bias": (labels,),
+            "readout.transitions.start": (labels,),
+            "readout.transitions.between": (labels, labels),
+            "readout.transitions.end": (labels,),
+        }
 
     def network(self, codec: TagCodec, backbone: BackboneConfig, members: int = 1) -> Tagger | LiveTagger:
         """The untrained networks, pooled."""

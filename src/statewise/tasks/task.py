@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from statewise.core.errors import ConfigError, shown
+
+
+@dataclass(frozen=True)
+class Same:
+    """A weight that means the same only where `key` is the same: taken over whole, or not at all."""
+
+    key: Hashable
+
+
+# What the entries of a weight stand for, axis by axis; None, or nothing: the axis has to be as long. None
+# instead of all axes: a weight that is never taken over, as the rows or a file say what it is.
+Meaning = Sequence[Sequence[Hashable] | None] | Same | None
+# By name in a member. Of a weight that is not named here the shape has to be the same, no more.
+Meanings = Mapping[str, Meaning]
 
 
 @runtime_checkable

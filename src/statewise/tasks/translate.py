@@ -10,8 +10,9 @@ from statewise.core.errors import ConfigError, lookup
 from statewise.nn.backbone import BackboneConfig
 from statewise.nn.decoder import SEES
 from statewise.rows.records import Records, records
-from statewise.rows.text.tokenizers import TokenizerConfig
+from statewise.rows.text.tokenizers import TokenizerConfig, items
 from statewise.rows.translate import TranslateCodec, fit_codec
+from statewise.tasks.task import Meanings
 from statewise.tasks.translate_network import Dropouts, Sizes, TranslateNetwork
 from statewise.tasks.translator import Translator
 
@@ -106,6 +107,16 @@ class Translate:
             shared=codec.shared,
             tied=self.tied,
         )
+
+    def meanings(self, codec: TranslateCodec) -> Meanings:
+        """What the rows of weights stand for."""
+        source, target = (items(each) for each in (codec.source, codec.target))
+        return {
+            "source.weight": (source,),
+            "writer.embedding.weight": (target,),
+            "writer.readout.weight": (target,),
+            "writer.readout.bias": (target,),
+        }
 
     def network(self, codec: TranslateCodec, backbone: BackboneConfig, members: int = 1) -> Translator:
         """The untrained networks, pooled."""

@@ -32,6 +32,7 @@ from statewise.training.loop import train as train_steps
 from statewise.training.memory import Additive, InMemory
 from statewise.training.plan import HeldOut, Settings
 from statewise.training.plans.table import PLANS
+from statewise.training.start import Start, model_of
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
@@ -53,6 +54,7 @@ class Options(TypedDict, total=False):
     validation: Any
     progress: bool
     checkpoint: str | Path | None
+    start: Model | str | Path | None
 
 
 @overload
@@ -85,6 +87,7 @@ def fit(
     validation: Any = 0.1,
     progress: bool = True,
     checkpoint: str | Path | None = None,
+    start: Model | str | Path | None = None,
 ) -> Model:
     """Train a model for `task` on the rows of `data` (any frame, or a path).
 
@@ -97,7 +100,12 @@ def fit(
     rows of their own. With `checkpoint`, a path, the run is saved there and goes on from there bit for bit.
     `members` networks are trained one after the other, from seeds of their own, and their answers averaged: a
     little more accurate, that many times slower; `train`'s limits and the checkpoint file (".1", ".2" …) are
-    those of each. Raises DataError (rows), ConfigError (settings), TrainingError (non-finite numbers).
+    those of each.
+
+    `start`, a trained model or its path, is where the weights start from, where name and shape fit: rows that
+    stand for items (words, letters, labels) are taken over item by item, and what the model knew and the new
+    rows do not hold stays known. `model.training["start"]` says what was taken.
+    Raises DataError (rows), ConfigError (settings), TrainingError (non-finite numbers).
     """
     kind = PLANS[kind_of(task, TASKS)]
     told: dict[str, Any] = {
@@ -112,14 +120,18 @@ def fit(
         "options": options,
     }
     backbone = replace(kind.backbone, **{name: value for name, value in told.items() if value is not None})
-    settings = Settings(backbone, kind.train if train is None else train, members, validation)
+    begin = model_of(start)
+    settings = Settings(backbone, kind.train if train is None else train, members, validation, begin)
     plan = kind.plan(task, data, settings)
-    config, last = settings.train, []
+    config, last = settings.train, list[Progress | None]()
+    record: dict[str, Any] = {}
     for number, problem in enumerate(plan.problems()):
+        if begin is not None:
+            record["start"] = Start(begin, plan.meanings).into(problem.network, number)
         config = config if problem.validates else replace(config, validate_every=0)
         seeded = replace(config, seed=settings.seed(number))
         last.append(_run(problem, seeded, _path(checkpoint, number), progress))
-    record = {"config": to_mapping(config), "validation_share": settings.share}
+    record |= {"config": to_mapping(config), "validation_share": settings.share}
     return plan.model({**record, **plan.facts, **_summary(last)})
 
 

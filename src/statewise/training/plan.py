@@ -12,11 +12,13 @@ from statewise.core.errors import ConfigError
 from statewise.models.model import Model
 from statewise.nn.backbone import BackboneConfig
 from statewise.rows.records import Records
+from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
 from statewise.training.problem import Problem
 from statewise.training.randomness import TorchStream
 
 Made = TypeVar("Made")
+Coded = TypeVar("Coded", bound="Widening")
 _SEEDS = 1000  # between the seeds of members
 
 
@@ -24,13 +26,15 @@ _SEEDS = 1000  # between the seeds of members
 class Settings:
     """What `sw.fit` was told, the kind's own defaults filled in. Raises ConfigError.
 
-    `validation` is the share of the rows that is held out, or rows of their own.
+    `validation` is the share of the rows that is held out, or rows of their own; `start` the model whose
+    weights training starts from.
     """
 
     backbone: BackboneConfig
     train: TrainConfig
     members: int = 1
     validation: Any = 0.1
+    start: Model | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:
@@ -72,6 +76,22 @@ def divided(
     return rows.split(settings.share, settings.train.seed, by=by)
 
 
+class Widening(Protocol):
+    """A codec that can take in what another one of its kind knows."""
+
+    def widened(self, other: Any) -> Any:
+        """The codec that also knows the items of `other`; its own keep their numbers."""
+
+
+def widened(codec: Coded, settings: Settings) -> Coded:
+    """The codec that also knows what the codec of the model to start from knows, if that is of its kind."""
+    start = settings.start
+    if start is None or type(start.codec) is not type(codec):
+        return codec
+    made: Coded = codec.widened(start.codec)
+    return made
+
+
 class HeldOut(Problem[Any], Protocol):
     """A problem that says whether it has anything to validate on."""
 
@@ -82,6 +102,10 @@ class HeldOut(Problem[Any], Protocol):
 
 class Plan(Protocol):
     """One fit: its rows are checked, its codec is fitted and its networks are made before training begins."""
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
 
     def problems(self) -> Iterator[HeldOut]:
         """The training problem of each member, in order; each is trained before the next is asked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from statewise.core.errors import BundleError, ConfigError, lookup
@@ -81,6 +81,28 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
 def fit(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     """The tokeniser of `config`, fitted on `texts`: those of training rows only."""
     return TOKENIZERS[config.kind](texts, config)
+
+
+def widened(tokenizer: Tokenizer, other: Tokenizer) -> Tokenizer:
+    """`tokenizer` with the entries that `other` has besides, where both read texts in the same way.
+
+    Byte pairs are those of `other`: the parts of words belong together, and any text can be written in them.
+    """
+    if isinstance(tokenizer, BytePairs) and isinstance(other, BytePairs):
+        alike = (tokenizer.lowercase, tokenizer.byte_level) == (other.lowercase, other.byte_level)
+        return other if alike else tokenizer
+    for kind in (Characters, Words):
+        if isinstance(tokenizer, kind) and isinstance(other, kind):
+            alike = tokenizer == replace(other, vocabulary=tokenizer.vocabulary)
+            both = tokenizer.vocabulary.widened(other.vocabulary)
+            return replace(tokenizer, vocabulary=both) if alike else tokenizer
+    return tokenizer
+
+
+def items(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Every entry, by its number."""
+    assert isinstance(tokenizer, BytePairs | Characters | Words)
+    return tokenizer.vocabulary.items
 
 
 def from_json(plain: Any) -> Tokenizer:

@@ -74,6 +74,11 @@ class Vocabulary:
         specials = self.num_specials
         return [self.items[number] for number in ids if number == UNK or number >= specials]
 
+    def widened(self, other: Vocabulary) -> Vocabulary:
+        """These items and, after them, those that `other` knows besides: no number changes."""
+        known = {*self.items, *SPECIALS}
+        return Vocabulary((*self.items, *(item for item in other.items if item not in known)))
+
     def to_json(self) -> list[str]:
         """Plain JSON values; `from_json` gives an equal vocabulary."""
         return list(self.items)

@@ -112,6 +112,17 @@ class WordFeatures:
         row[start : start + len(letters)] = letters
         return row
 
+    def widened(self, other: WordFeatures) -> WordFeatures:
+        """These and, after them, what `other` knows besides: words (of count 0), affixes, letters."""
+        words = self.words.widened(other.words)
+        theirs = dict(zip(feature_names(other.settings), other.features, strict=True))
+        features = tuple(
+            vocabulary.widened(theirs.get(name, vocabulary))
+            for name, vocabulary in zip(feature_names(self.settings), self.features, strict=True)
+        )
+        counts = (*self.counts, *[0] * (len(words) - len(self.words)))
+        return WordFeatures(self.settings, words, counts, features, self.letters.widened(other.letters))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives equal features."""
         return {
@@ -173,6 +184,16 @@ def shape(word: str) -> str:
     # "I" and "USA" differ: one capital alone, and several.
     several = "XX" if len(word) > 1 and word.isupper() and runs == ["X"] else "".join(runs)
     return several[:_LONGEST_SHAPE]
+
+
+def feature_names(settings: WordSettings) -> list[str]:
+    """What the features of a word are, in the order of its row.
+
+    >>> feature_names(WordSettings(affixes=2))
+    ['shape', 'first 1', 'first 2', 'last 1', 'last 2']
+    """
+    lengths = range(1, settings.affixes + 1)
+    return ["shape", *(f"first {length}" for length in lengths), *(f"last {length}" for length in lengths)]
 
 
 def _kind(letter: str) -> str:

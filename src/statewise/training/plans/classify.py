@@ -14,11 +14,12 @@ from statewise.core.errors import ConfigError
 from statewise.metrics.classification import binary_log_loss, expected_calibration_error, log_loss
 from statewise.models.classify import ClassifyModel
 from statewise.nn.backbone import BackboneConfig
+from statewise.nn.n_grams import NGramScores
 from statewise.nn.temperature import label_temperature, sigmoid, softmax, temperature
 from statewise.rows.classify import ClassifyCodec
 from statewise.rows.decision import sure_enough
 from statewise.rows.records import Records
-from statewise.tasks.classifier import LiveClassifier, classifier
+from statewise.tasks.classifier import Classifier, LiveClassifier, classifier
 from statewise.tasks.classify import Classify
 from statewise.tasks.classify_network import CausalClassifier, WholeClassifier
 from statewise.tasks.classify_problem import (
@@ -26,11 +27,15 @@ from statewise.tasks.classify_problem import (
     ClassifyProblem,
     Examples,
     LossConfig,
+    calibrated_loss,
     logits_of,
 )
+from statewise.tasks.classify_wide import fit_scores
+from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, seeded
+from statewise.training.plan import Kind, Settings, seeded, widened
 
+SHARES = tuple(step / 20 for step in range(21))  # that runs of tokens may have
 _SAMPLES = 2  # rows whose answers go into the bundle
 _SAMPLE_STEPS = 32  # of a live session
 
@@ -44,31 +49,32 @@ class ClassifyPlan:
             raise ConfigError(f"chunk_length: a classifier learns from whole sequences: {remedy}.")
         self.task, self.settings = task, settings
         self.rows, self.held_out = _parts(task, data, settings)
-        self.codec = task.codec(self.rows)
+        self.codec = widened(task.codec(self.rows), settings)
         self.training = _examples(self.codec, self.rows)
         self.validation = _examples(self.codec, self.held_out)
+        weights = task.weights(self.codec.labels)
+        self.loss = LossConfig(weights, task.label_smoothing, task.focal, task.multi_label)
         self.networks = seeded(settings, self._network)
+        self.wide = self._wide()
 
     def problems(self) -> Iterator[ClassifyProblem]:
         """One per member."""
-        task, train = self.task, self.settings.train
-        batch = BatchConfig(train.batch_size, train.batch_tokens)
-        weights = task.weights(self.codec.labels)
-        loss = LossConfig(weights, task.label_smoothing, task.focal, task.multi_label)
+        batch = BatchConfig(self.settings.train.batch_size, self.settings.train.batch_tokens)
         for network in self.networks:
-            yield ClassifyProblem(network, self.training, self.validation, batch, loss)
+            yield ClassifyProblem(network, self.training, self.validation, batch, self.loss)
 
     def model(self, outcome: Mapping[str, Any]) -> ClassifyModel:
         """The model, calibrated and with its threshold, both from the held-out rows."""
-        network = classifier(self.networks, self.task.multi_label).eval()
+        network = classifier(self.networks, self.task.multi_label, self.wide).eval()
         calibration: dict[str, Any] = {}
         codec = self.codec
         if len(self.held_out):
+            shared = _shared(network, self.validation) if self.wide is not None else {}
             logits = logits_of(network, self.validation.arrays)
             calibration, made = _calibrated(logits, self.validation.target)
             network.mixture.temperature.fill_(calibration["temperature"])
             codec, reached = _decided(self.task, codec, made, self.validation.target)
-            calibration |= reached
+            calibration |= shared | reached
         model = ClassifyModel(
             # Of the vectors' file the name alone: where it lay is nobody's business once it was read.
             task=replace(self.task, vectors=Path(self.task.vectors).name),
@@ -84,6 +90,17 @@ class ClassifyPlan:
         made = self.task.network(self.codec, self.settings.backbone)
         self.task.start(made, self.codec)
         return made
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
+        return self.task.meanings(self.codec)
+
+    def _wide(self) -> NGramScores | None:
+        wide, runs = self.task.wide(self.codec), self.codec.runs
+        if wide is not None and runs is not None:
+            fit_scores(wide, runs, [ids for ids, *_ in self.training.arrays], self.training.target, self.loss)
+        return wide
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -125,6 +142,19 @@ def _drawn(labels: list[Any], share: float, seed: int) -> NDArray[np.bool_]:
 
 def _examples(codec: ClassifyCodec, rows: Records) -> Examples:
     return Examples(codec.encode(rows), codec.target(rows))
+
+
+def _shared(network: Classifier, held_out: Examples) -> dict[str, Any]:
+    """Let runs of tokens count as much as the held-out rows' log loss asks for; gives a record of it."""
+    alone = []
+    for share in (0.0, 1.0):
+        network.mixture.share.fill_(share)
+        alone.append(logits_of(network, held_out.arrays))
+    networks, runs = alone
+    loss = {s: calibrated_loss((1.0 - s) * networks + s * runs, held_out.target) for s in SHARES}
+    best = min(loss, key=loss.__getitem__)
+    network.mixture.share.fill_(best)
+    return {"n_gram_share": best, "log_loss_networks": loss[0.0], "log_loss_n_grams": loss[1.0]}
 
 
 def _calibrated(

@@ -16,6 +16,7 @@ from statewise.rows.panel import panel
 from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
+from statewise.tasks.task import Meanings
 from statewise.training.config import DEFAULT_TRAIN
 from statewise.training.plan import Kind, Settings, seeded
 from statewise.training.randomness import TorchStream
@@ -62,6 +63,11 @@ class ForecastPlan:
         task, first = self.task, self.rows.series[0].head(_SAMPLE_ROWS, self.task.horizon)
         samples = live_rows(first, self.rows.schema, self.untrained.codec.clock, task.horizon)
         return replace(self.untrained, training=outcome).with_samples(list(samples))
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
+        return self.task.meanings(self.untrained.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

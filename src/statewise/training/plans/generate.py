@@ -11,8 +11,9 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.tasks.generate import Generate
 from statewise.tasks.generate_problem import GenerateProblem, Lanes, Penalties
 from statewise.tasks.language_model import LanguageModel
+from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, seeded
+from statewise.training.plan import Kind, Settings, seeded, widened
 
 _SAMPLE_ITEMS = 32
 _CHUNK = 128
@@ -24,7 +25,7 @@ class GeneratePlan:
     def __init__(self, task: Generate, data: Any, settings: Settings) -> None:
         self.task, self.settings = task, settings
         training, held_out = _parts(task, data, settings)
-        self.codec = task.codec(training)
+        self.codec = widened(task.codec(training), settings)
         self.training, self.held_out = self.codec.corpus(training), self.codec.corpus(held_out)
         if self.training.tokens < 2:
             raise DataError("data: the training part has fewer than 2 items to learn from: give more rows.")
@@ -51,6 +52,11 @@ class GeneratePlan:
         )
         first = self.training.sequences[0][:_SAMPLE_ITEMS]
         return model.with_samples([self.codec.token(number) for number in first.tolist()])
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
+        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

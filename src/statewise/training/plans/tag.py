@@ -12,8 +12,9 @@ from statewise.rows.tag import TagCodec, features_of, sentences_of
 from statewise.tasks.tag import Tag, pooled
 from statewise.tasks.tag_calibration import calibrated
 from statewise.tasks.tag_problem import Sentences, TagProblem
+from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, divided, seeded
+from statewise.training.plan import Kind, Settings, divided, seeded, widened
 
 _SAMPLES = 2  # rows whose answers go into the bundle
 _SAMPLE_WORDS = 32  # of a live session
@@ -25,7 +26,7 @@ class TagPlan:
     def __init__(self, task: Tag, data: Any, settings: Settings) -> None:
         self.task, self.settings = task, settings
         self.rows, self.held_out = divided(task.rows, data, settings)
-        self.codec = task.codec(self.rows)
+        self.codec = widened(task.codec(self.rows), settings)
         self.training = encoded(self.codec, self.rows)
         self.validation = encoded(self.codec, self.held_out) if self.held_out is not None else None
         self.networks = seeded(settings, lambda: task.member(self.codec, settings.backbone))
@@ -58,6 +59,11 @@ class TagPlan:
             members=self.settings.members,
         )
         return model.with_samples(_samples(model, self.rows))
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
+        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

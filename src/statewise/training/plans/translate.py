@@ -7,11 +7,12 @@ from typing import Any
 
 from statewise.models.translate import TranslateModel
 from statewise.nn.backbone import BackboneConfig
+from statewise.tasks.task import Meanings
 from statewise.tasks.translate import Translate
 from statewise.tasks.translate_problem import Lesson, Pairs, TranslateProblem
 from statewise.tasks.translator import Translator
 from statewise.training.config import TrainConfig
-from statewise.training.plan import Kind, Settings, divided, seeded
+from statewise.training.plan import Kind, Settings, divided, seeded, widened
 
 _SAMPLES = 2  # rows whose translations go into the bundle
 
@@ -22,7 +23,8 @@ class TranslatePlan:
     def __init__(self, task: Translate, data: Any, settings: Settings) -> None:
         self.task, self.settings = task, settings
         self.rows, self.held_out = divided(task.rows, data, settings, by=task.source)
-        self.codec = task.codec(self.rows)
+        codec = task.codec(self.rows)
+        self.codec = codec if settings.start is None else widened(codec, settings).measured(self.rows)
         self.training = Pairs.of(self.codec, self.rows)
         self.validation = None if self.held_out is None else Pairs.of(self.codec, self.held_out)
         self.networks = seeded(settings, lambda: task.member(self.codec, settings.backbone))
@@ -52,6 +54,11 @@ class TranslatePlan:
         )
         few = self.rows.take(range(min(_SAMPLES, len(self.rows))))
         return model.with_samples([{self.task.source: line} for line in few[self.task.source]])
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the entries of the networks' weights stand for."""
+        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:
