@@ -42,9 +42,9 @@ LADDER = {
         "13.8",
         13.8,
         {
-            "task": {**_WORDS, "attention": "start", "bidirectional": False, "encoder_layers": 2},
-            "backbone": {"cell": "lstm", "hidden_size": 256, "num_layers": 2, "dropout": 0.3},
-            "train": {**_TRAIN, "epochs": 6},
+            "task": {**_WORDS, "attention": "start", "encoder_layers": 2},
+            "backbone": {"cell": "lstm", "hidden_size": 256, "num_layers": 2, "dropout": 0.2},
+            "train": {**_TRAIN, "epochs": 12, "batch_tokens": 1000},
         },
     ),
     "gru": Rung(
@@ -52,9 +52,9 @@ LADDER = {
         "20.6",
         20.6,
         {
-            "task": {**_WORDS, "attention": "summary", "bidirectional": False},
-            "backbone": {"cell": "gru", "hidden_size": 256, "num_layers": 1, "dropout": 0.3},
-            "train": {**_TRAIN, "epochs": 6},
+            "task": {**_WORDS, "attention": "summary"},
+            "backbone": {"cell": "gru", "hidden_size": 384, "num_layers": 1, "dropout": 0.4},
+            "train": {**_TRAIN, "epochs": 10},
         },
     ),
     "attention": Rung(
