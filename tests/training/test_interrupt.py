@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from statewise.training.interrupt import between_steps
+
+
+@pytest.fixture(autouse=True)
+def as_at_a_prompt() -> Iterator[None]:
+    """Python's own handling: a shell starts what runs in the background with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press() -> None:
