@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,24 @@ from statewise.training.plan import Settings
 from statewise.training.plans.tag import encoded
 
 Columns = Mapping[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One way to train; all settings were chosen on the dev sentences."""
+
+    name: str
+    what: str
+    protocol: str
+    task: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    train: Mapping[str, Any]
+    members: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is trained with, as plain values."""
+        return {"task": dict(self.task), "backbone": dict(self.backbone), "train": dict(self.train)}
 
 
 def trained(

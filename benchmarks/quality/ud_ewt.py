@@ -7,12 +7,12 @@ python -m benchmarks.quality.ud_ewt --validate   no look at the test sentences
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.recording import Row, arguments, write
-from benchmarks.tagging import alone, figures, trained
+from benchmarks.tagging import Study, alone, figures, trained
 from benchmarks.text_data import ewt
 
 from statewise.evaluation.tag import most_frequent
@@ -29,25 +29,6 @@ the settings chosen. {members} networks from seeds of their own: each alone (mea
 all as one random field of mean scores, a row of its own. Baseline: each word's most frequent tag, by suffix
 for unknown words. The published 95.58 is of an older version, with pretrained vectors."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """One way to train on the treebank; all settings were chosen on the dev sentences."""
-
-    name: str
-    what: str
-    protocol: str
-    task: Mapping[str, Any]
-    backbone: Mapping[str, Any]
-    train: Mapping[str, Any]
-    members: int = MEMBERS
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What is trained with, as plain values."""
-        return {"task": dict(self.task), "backbone": dict(self.backbone), "train": dict(self.train)}
-
-
 STUDY = Study(
     name="ud_ewt",
     what="UD English EWT 2.16, UPOS accuracy, no pretrained vectors",
@@ -62,6 +43,7 @@ STUDY = Study(
         "validate_every": 100_000,  # the last step alone: the average of late weights is kept
         "patience": 0,
     },
+    members=MEMBERS,
 )
 
 

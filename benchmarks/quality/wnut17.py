@@ -7,12 +7,12 @@ python -m benchmarks.quality.wnut17 --validate   no look at the test sentences
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.recording import Row, arguments, write
-from benchmarks.tagging import Columns, alone, figures, trained
+from benchmarks.tagging import Columns, Study, alone, figures, trained
 from benchmarks.text_data import wnut17
 
 from statewise.evaluation.tag import FrequentTag, by_type
@@ -33,25 +33,6 @@ Answered are spans of at least the threshold's probability, the likeliest first;
 the likeliest label sequence (Viterbi) too. ECE in 15 bins, of tokens' likeliest labels and of answered
 spans, before and after calibration: one temperature for all scores, slope and shift for spans' logits."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """One way to learn these entities; all settings were chosen on the dev sentences."""
-
-    name: str
-    what: str
-    protocol: str
-    task: Mapping[str, Any]
-    backbone: Mapping[str, Any]
-    train: Mapping[str, Any]
-    members: int = MEMBERS
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What is trained with, as plain values."""
-        return {"task": dict(self.task), "backbone": dict(self.backbone), "train": dict(self.train)}
-
-
 STUDY = Study(
     name="wnut17",
     what="WNUT-17 entities, span F1, no pretrained vectors",
@@ -66,6 +47,7 @@ STUDY = Study(
         "validate_every": 100_000,  # the last step alone: the average of late weights is kept
         "patience": 0,
     },
+    members=MEMBERS,
 )
 
 

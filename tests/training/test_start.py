@@ -45,7 +45,7 @@ def plan_of(rows: Any, start: TagModel | None, members: int = 1) -> TagPlan:
 
 def started(rows: Any, start: TagModel) -> tuple[TagPlan, dict[str, Any]]:
     plan = plan_of(rows, start)
-    return plan, Start(start, plan.meanings).into(plan.networks[0], 0)
+    return plan, Start(start, plan.task.meanings(plan.codec)).into(plan.networks[0], 0)
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ def test_members_start_from_members_in_turn() -> None:
     model = trained_tagger(members=2)
     plan = plan_of(tag_rows(60), model, members=3)
     for number, network in enumerate(plan.networks):
-        Start(model, plan.meanings).into(network, number)
+        Start(model, plan.task.meanings(plan.codec)).into(network, number)
     firsts = [network.readout.head.weight for network in plan.networks]
     assert torch.equal(firsts[0], firsts[2])
     assert not torch.equal(firsts[0], firsts[1])

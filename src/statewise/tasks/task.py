@@ -29,6 +29,9 @@ class Task(Protocol):
 
     kind: ClassVar[str]
 
+    def meanings(self, codec: Any) -> Meanings:
+        """What the entries of a network's weights stand for, by the codec that the network was made for."""
+
 
 def kind_of(task: object, kinds: Mapping[str, type[Any]]) -> str:
     """The kind of a task, one of the table `kinds`. Raises ConfigError for what is none."""

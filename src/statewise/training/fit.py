@@ -127,7 +127,7 @@ def fit(
     record: dict[str, Any] = {}
     for number, problem in enumerate(plan.problems()):
         if begin is not None:
-            record["start"] = Start(begin, plan.meanings).into(problem.network, number)
+            record["start"] = Start(begin, task.meanings(plan.codec)).into(problem.network, number)
         config = config if problem.validates else replace(config, validate_every=0)
         seeded = replace(config, seed=settings.seed(number))
         last.append(_run(problem, seeded, _path(checkpoint, number), progress))

@@ -12,7 +12,6 @@ from statewise.core.errors import ConfigError
 from statewise.models.model import Model
 from statewise.nn.backbone import BackboneConfig
 from statewise.rows.records import Records
-from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
 from statewise.training.problem import Problem
 from statewise.training.randomness import TorchStream
@@ -103,9 +102,7 @@ class HeldOut(Problem[Any], Protocol):
 class Plan(Protocol):
     """One fit: its rows are checked, its codec is fitted and its networks are made before training begins."""
 
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
+    codec: Any  # the torch-free half of the model to be
 
     def problems(self) -> Iterator[HeldOut]:
         """The training problem of each member, in order; each is trained before the next is asked for."""

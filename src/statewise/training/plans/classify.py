@@ -31,7 +31,6 @@ from statewise.tasks.classify_problem import (
     logits_of,
 )
 from statewise.tasks.classify_wide import fit_scores
-from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
 from statewise.training.plan import Kind, Settings, seeded, widened
 
@@ -90,11 +89,6 @@ class ClassifyPlan:
         made = self.task.network(self.codec, self.settings.backbone)
         self.task.start(made, self.codec)
         return made
-
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
-        return self.task.meanings(self.codec)
 
     def _wide(self) -> NGramScores | None:
         wide, runs = self.task.wide(self.codec), self.codec.runs

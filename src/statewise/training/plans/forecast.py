@@ -16,7 +16,6 @@ from statewise.rows.panel import panel
 from statewise.rows.source import live_rows
 from statewise.tasks.forecast import Forecast
 from statewise.tasks.forecast_problem import ForecastProblem, Lanes
-from statewise.tasks.task import Meanings
 from statewise.training.config import DEFAULT_TRAIN
 from statewise.training.plan import Kind, Settings, seeded
 from statewise.training.randomness import TorchStream
@@ -33,15 +32,15 @@ class ForecastPlan:
             raise ConfigError(f"validation: got {got}, want a share: each series' last rows are held out.")
         self.task, self.settings, self.share = task, settings, settings.share
         self.rows = panel(data, task.schema)
-        codec = task.codec(self.rows)
-        memory = task.memory(codec, max(map(len, self.rows.series)))
-        networks = seeded(settings, lambda: task.network(codec, memory, settings.backbone))
+        self.codec = task.codec(self.rows)
+        memory = task.memory(self.codec, max(map(len, self.rows.series)))
+        networks = seeded(settings, lambda: task.network(self.codec, memory, settings.backbone))
         self.untrained = ForecastModel(
             task=task,
             backbone=settings.backbone,
             memory=memory,
-            codec=codec,
-            network=build(task, codec, networks),
+            codec=self.codec,
+            network=build(task, self.codec, networks),
             members=settings.members,
         )
 
@@ -63,11 +62,6 @@ class ForecastPlan:
         task, first = self.task, self.rows.series[0].head(_SAMPLE_ROWS, self.task.horizon)
         samples = live_rows(first, self.rows.schema, self.untrained.codec.clock, task.horizon)
         return replace(self.untrained, training=outcome).with_samples(list(samples))
-
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
-        return self.task.meanings(self.untrained.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from statewise.nn.backbone import BackboneConfig
 from statewise.tasks.generate import Generate
 from statewise.tasks.generate_problem import GenerateProblem, Lanes, Penalties
 from statewise.tasks.language_model import LanguageModel
-from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
 from statewise.training.plan import Kind, Settings, seeded, widened
 
@@ -52,11 +51,6 @@ class GeneratePlan:
         )
         first = self.training.sequences[0][:_SAMPLE_ITEMS]
         return model.with_samples([self.codec.token(number) for number in first.tolist()])
-
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
-        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

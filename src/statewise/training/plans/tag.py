@@ -12,7 +12,6 @@ from statewise.rows.tag import TagCodec, features_of, sentences_of
 from statewise.tasks.tag import Tag, pooled
 from statewise.tasks.tag_calibration import calibrated
 from statewise.tasks.tag_problem import Sentences, TagProblem
-from statewise.tasks.task import Meanings
 from statewise.training.config import TrainConfig
 from statewise.training.plan import Kind, Settings, divided, seeded, widened
 
@@ -59,11 +58,6 @@ class TagPlan:
             members=self.settings.members,
         )
         return model.with_samples(_samples(model, self.rows))
-
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
-        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from statewise.models.translate import TranslateModel
 from statewise.nn.backbone import BackboneConfig
-from statewise.tasks.task import Meanings
 from statewise.tasks.translate import Translate
 from statewise.tasks.translate_problem import Lesson, Pairs, TranslateProblem
 from statewise.tasks.translator import Translator
@@ -54,11 +53,6 @@ class TranslatePlan:
         )
         few = self.rows.take(range(min(_SAMPLES, len(self.rows))))
         return model.with_samples([{self.task.source: line} for line in few[self.task.source]])
-
-    @property
-    def meanings(self) -> Meanings:
-        """What the entries of the networks' weights stand for."""
-        return self.task.meanings(self.codec)
 
     @property
     def facts(self) -> dict[str, Any]:
