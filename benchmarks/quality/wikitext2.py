@@ -112,8 +112,9 @@ WikiText-2, words, official parts of 2,088,628 / 217,646 / 245,569 tokens, the e
 the training articles stand in another order than in the official file. Perplexity per token over a whole
 part, every token given all before it in its part, the state carried on; no dynamic evaluation, no cache.
 Recipe "{recipe}", one seed; settings and weights are chosen on the validation part, the test part is looked
-at once. Processor time of training, {threads}. n-grams: modified Kneser-Ney of order {order}, fitted on the
-training part. hit@k over the first {ranked:,} words of the part."""
+at once (and was once before with an untied recipe since replaced, 143.1). Processor time of training,
+{threads}. n-grams: modified Kneser-Ney of order {order}, fitted on the training part. hit@k over the first
+{ranked:,} words of the part."""
 
 
 def plan_of(recipe: str, quick: bool, validation: Any, train: Any) -> GeneratePlan:
