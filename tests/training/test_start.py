@@ -186,6 +186,20 @@ def test_every_kind_goes_on_where_it_was(kind: str) -> None:
             np.testing.assert_allclose(ours[name], theirs[name][places], atol=1e-9)
 
 
+def test_groups_of_words_start_anew_where_the_words_are_others() -> None:
+    """A group of a softmax is its words; the words themselves are taken over one by one."""
+    task = sw.Generate(tokenizer="words", softmax="adaptive", cutoffs=(4, 6))
+    train = sw.TrainConfig(steps=1, validate_every=0, threads=1)
+    settings: dict[str, Any] = {"train": train, "hidden_size": 8, "validation": 0.0, "progress": False}
+    model = sw.fit(task, {"text": ["a b c d e f g"]}, **settings)
+    again = sw.fit(task, {"text": ["h a b c d e f g"]}, start=model, **settings)
+    assert again.training["start"]["left"] == ["readout.groups", "readout.group_bias"]
+    known, words = model.codec.size, again.codec.size
+    assert again.training["start"]["aligned"]["embedding.weight"] == [known, words]
+    same = sw.fit(task, {"text": ["a b c d e f g"]}, start=model, **settings)
+    assert same.training["start"]["left"] == []
+
+
 def test_a_forecaster_goes_on_where_it_was(make_frame: Any, small_task: sw.Forecast) -> None:
     train = sw.TrainConfig(steps=3, batch_size=2, learning_rate=1e-2, validate_every=1, threads=1)
     settings: dict[str, Any] = {"hidden_size": 4, "progress": False}
